@@ -1,0 +1,17 @@
+/** Tests are ES modules: `npm test` sets --experimental-vm-modules. */
+const project = (name, extra = {}) => ({
+  displayName: name,
+  rootDir: import.meta.dirname,
+  testMatch: [`<rootDir>/test/${name}/**/*.test.ts`],
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: {
+    '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
+  },
+  ...extra,
+})
+
+export default {
+  projects: [project('unit'), project('contract'), project('fuzz'), project('e2e')],
+}

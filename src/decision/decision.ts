@@ -1,0 +1,75 @@
+import type { SpiffeId } from '../identity/spiffe-id.js'
+import type { UserPrincipal, WorkloadPrincipal } from '../identity/principal.js'
+import type { Mode } from './mode.js'
+import type { Reason, RefusalReason } from './reason.js'
+
+/** What the upstream must hold to, sent in the obligations header and as dynamic metadata. */
+export type Obligation = 'read-only' | 'no-download'
+
+/** Where a rule was written, for example `shop/payment.yaml:31:7`. */
+export type RuleSource = string
+
+export type RiskFactor = { readonly factor: string; readonly points: number }
+
+/** How a user meets a challenge. Source: RFC 9470. */
+export type StepUp = {
+  /** The factor asked for, for example `mfa`, `push`, `biometric`. */
+  readonly factor: string
+  /** Seconds since the user's last active authentication that still do; 0 asks for a new one. */
+  readonly maxAgeSeconds: number
+}
+
+/** A refusal by one of the steps, before the target's mode is applied. */
+export type Refusal = {
+  readonly reason: RefusalReason
+  /** For the event and for `check`. Never holds a credential. The caller sees it only where configured. */
+  readonly message: string
+  readonly rule?: string | undefined
+  readonly ruleSource?: RuleSource | undefined
+  readonly stepUp?: StepUp | undefined
+  /** Mode of the forbid or adaptive rule itself, narrower than the target's. */
+  readonly mode?: Mode | undefined
+  /** User scopes asked for, named in `WWW-Authenticate` of scope-missing. */
+  readonly scopes?: readonly string[] | undefined
+}
+
+/** The one answer to a request, with everything that its event, its metrics and `check` show. */
+export type Decision = {
+  readonly outcome: 'allow' | 'deny' | 'challenge'
+  readonly reason: Reason
+  readonly message: string
+  readonly mode: Mode
+  /** What would have been decided in Enforce, where the mode let the call pass. */
+  readonly wouldBe?:
+    | { readonly outcome: 'deny' | 'challenge'; readonly reason: RefusalReason; readonly message: string }
+    | undefined
+  readonly workload?: WorkloadPrincipal | undefined
+  readonly user?: UserPrincipal | undefined
+  /** `namespace/name` of the calling service, where a document names it. */
+  readonly caller?: string | undefined
+  readonly callerId?: SpiffeId | undefined
+  /** `namespace/name` of the target service. */
+  readonly target?: string | undefined
+  readonly endpoint?: string | undefined
+  readonly operation?: 'Read' | 'Write' | 'Download' | undefined
+  readonly rule?: string | undefined
+  readonly ruleSource?: RuleSource | undefined
+  /** 0..100; absent when risk was not evaluated. */
+  readonly riskScore?: number | undefined
+  readonly riskFactors?: readonly RiskFactor[] | undefined
+  readonly obligations: readonly Obligation[]
+  readonly stepUp?: StepUp | undefined
+  readonly scopes?: readonly string[] | undefined
+  /** Content hash of the policy that decided; empty before the first policy was loaded. */
+  readonly revision: string
+}
+
+/** One line of `check` and `explain`: which step looked at what and what it found. */
+export type Step = {
+  readonly step: string
+  readonly outcome: 'pass' | 'fail' | 'skip' | 'info'
+  readonly detail: string
+}
+
+/** Collects the steps where somebody asked for them; absent on the request's way. */
+export type Steps = Step[] | undefined

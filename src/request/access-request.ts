@@ -1,0 +1,55 @@
+/**
+ * A call as the core sees it: read from Envoy's CheckRequest, canonical, not yet believed.
+ * Strings are '' when Envoy sent nothing.
+ */
+export type AccessRequest = {
+  /** Envoy's request id (`x-request-id`). */
+  readonly requestId: string
+  readonly source: Peer & {
+    /** Percent-encoded PEM of the peer's leaf certificate, as Envoy sent it. */
+    readonly certificate: string
+  }
+  readonly destination: Peer
+  /** Absent for a TCP check. */
+  readonly http: HttpCall | undefined
+  readonly contextExtensions: ReadonlyMap<string, string>
+  /** TLS server name of the downstream connection. */
+  readonly sni: string
+}
+
+export type Peer = {
+  /** Textual IP address, '' for a pipe or when absent. */
+  readonly ip: string
+  readonly port: number
+  /** First URI SAN, else DNS SAN, else Subject, of the certificate on that side. Unverified text. */
+  readonly principal: string
+}
+
+/** An HTTP call in canonical form. What can't be brought to it never becomes one (reason ambiguous-request). */
+export type HttpCall = {
+  /** Upper-case token as sent. */
+  readonly method: string
+  /** Begins with `/`, without query; percent-encoding of unreserved bytes never occurs. */
+  readonly path: string
+  /** After the first `?`, '' when none. */
+  readonly query: string
+  /** Lower-case, without port. */
+  readonly host: string
+  /** `HTTP/1.1`, `HTTP/2`, `HTTP/3`. */
+  readonly protocol: string
+  /** Upgrade or CONNECT: matched only by endpoints with `protocol: WebSocket`. */
+  readonly upgrade: boolean
+  /** The caller speaks gRPC (content type), so a refusal is written as a gRPC status. */
+  readonly grpc: boolean
+  readonly headers: RequestHeaders
+}
+
+/** Request headers by lower-case name. Reading one that was never asked for before costs its decoding. */
+export interface RequestHeaders {
+  /** The value of a header that occurs once; undefined when absent or repeated. */
+  get(name: string): string | undefined
+  /** How often it occurs as far as Envoy's message shows. */
+  count(name: string): number
+  /** All names as sent, lower-case, pseudo-headers left out. */
+  names(): Iterable<string>
+}
