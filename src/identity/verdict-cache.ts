@@ -1,0 +1,122 @@
+/** Where a verdict is kept and how long it stands at most, in milliseconds since the epoch (exclusive). */
+export type Retention = { readonly space: 'accepted' | 'refused'; readonly untilMs: number }
+
+export type VerdictCacheLimits = {
+  /** Verdicts that accepted. */
+  readonly maxAccepted: number
+  /** Verdicts that refused: a space of their own, so that a flood of bad credentials evicts no good one. */
+  readonly maxRefused: number
+  /** Verifications under way at once. */
+  readonly maxPending: number
+  /** UTF-16 units; a verdict on a longer key is not kept. */
+  readonly maxKeyLength: number
+}
+
+type Kept<V> = { readonly value: V; readonly generation: number; readonly untilMs: number }
+type Pending<V> = { readonly generation: number; readonly verdict: Promise<V> }
+
+/**
+ * Remembers verdicts on exact credential bytes, so that each credential costs one verification.
+ * A verdict counts only under the generation (of bundles, key sets) it was made under, and before its `untilMs`.
+ * What changes from call to call (time window, binding, revocation, one-time use) is checked on every hit by
+ * the caller. Memory is bounded by the limits; the least recently used half goes first.
+ */
+export class VerdictCache<V> {
+  readonly #limits: VerdictCacheLimits
+  readonly #retain: (value: V, nowMs: number) => Retention | undefined
+  readonly #accepted: Shelf<V>
+  readonly #refused: Shelf<V>
+  readonly #pending = new Map<string, Pending<V>>()
+
+  /** `retain` says where a fresh verdict goes; undefined: it is not kept. */
+  constructor(limits: VerdictCacheLimits, retain: (value: V, nowMs: number) => Retention | undefined) {
+    this.#limits = limits
+    this.#retain = retain
+    this.#accepted = new Shelf(limits.maxAccepted)
+    this.#refused = new Shelf(limits.maxRefused)
+  }
+
+  /** The verdict on this key if one stands. A hit on a recently used accepted verdict costs one look-up. */
+  get(key: string, generation: number, nowMs: number): V | undefined {
+    const kept = this.#accepted.get(key) ?? this.#refused.get(key)
+    if (kept === undefined || kept.generation !== generation || nowMs >= kept.untilMs) return undefined
+    return kept.value
+  }
+
+  /**
+   * Verifies and remembers; whoever asks for the same key and generation meanwhile shares the one verification.
+   * `verify` must look at the state of exactly this generation. If it throws, all who wait get the exception and
+   * nothing is kept. Undefined when `maxPending` verifications are under way: the caller answers `overloaded`.
+   */
+  verify(key: string, generation: number, nowMs: number, verify: () => Promise<V>): Promise<V> | undefined {
+    const shared = this.#pending.get(key)
+    if (shared?.generation === generation) return shared.verdict
+    if (this.#pending.size >= this.#limits.maxPending) return undefined
+    const pending: Pending<V> = { generation, verdict: this.#settle(key, generation, nowMs, verify) }
+    this.#pending.set(key, pending)
+    const done = (): void => {
+      if (this.#pending.get(key) === pending) this.#pending.delete(key)
+    }
+    pending.verdict.then(done, done)
+    return pending.verdict
+  }
+
+  /** What is held now, for metrics. */
+  get size(): { readonly accepted: number; readonly refused: number; readonly pending: number } {
+    return { accepted: this.#accepted.size, refused: this.#refused.size, pending: this.#pending.size }
+  }
+
+  async #settle(key: string, generation: number, nowMs: number, verify: () => Promise<V>): Promise<V> {
+    const value = await verify()
+    const retention = this.#retain(value, nowMs)
+    if (retention === undefined || key.length > this.#limits.maxKeyLength) return value
+    const [shelf, other] =
+      retention.space === 'accepted' ? [this.#accepted, this.#refused] : [this.#refused, this.#accepted]
+    const newest = Math.max(
+      shelf.get(key)?.generation ?? generation,
+      other.get(key)?.generation ?? generation,
+    )
+    if (newest === generation) {
+      other.delete(key)
+      shelf.set(key, { value, generation, untilMs: retention.untilMs })
+    }
+    return value
+  }
+}
+
+/** At most `limit` entries in two maps: when the young one holds half of them it becomes the old one. */
+class Shelf<V> {
+  readonly #half: number
+  #young = new Map<string, Kept<V>>()
+  #old = new Map<string, Kept<V>>()
+
+  constructor(limit: number) {
+    this.#half = Math.max(1, Math.floor(limit / 2))
+  }
+
+  get size(): number {
+    return this.#young.size + this.#old.size
+  }
+
+  get(key: string): Kept<V> | undefined {
+    const young = this.#young.get(key)
+    if (young !== undefined) return young
+    const old = this.#old.get(key)
+    if (old !== undefined) this.set(key, old)
+    return old
+  }
+
+  set(key: string, kept: Kept<V>): void {
+    this.#old.delete(key)
+    if (this.#young.size >= this.#half && !this.#young.has(key)) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(key, kept)
+  }
+
+  delete(key: string): void {
+    this.#young.delete(key)
+    this.#old.delete(key)
+  }
+}
