@@ -1,4 +1,3 @@
-import type { SpiffeId } from '../identity/spiffe-id.js'
 import type { UserPrincipal, WorkloadPrincipal } from '../identity/principal.js'
 import type { Mode } from './mode.js'
 import type { Reason, RefusalReason } from './reason.js'
@@ -47,7 +46,6 @@ export type Decision = {
   readonly user?: UserPrincipal | undefined
   /** `namespace/name` of the calling service, where a document names it. */
   readonly caller?: string | undefined
-  readonly callerId?: SpiffeId | undefined
   /** `namespace/name` of the target service. */
   readonly target?: string | undefined
   readonly endpoint?: string | undefined

@@ -72,6 +72,8 @@ export type Reason = 'allowed' | RefusalReason
 export const REFUSED_IN_EVERY_MODE: ReadonlySet<Reason> = new Set<Reason>([
   'ambiguous-request',
   'target-conflict',
+  // An Envoy that asks about another's service is a conflict between asker and target.
+  'asker-not-allowed',
   'certificate-revoked',
   'session-terminated',
   'quarantined',

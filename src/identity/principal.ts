@@ -52,5 +52,4 @@ export type Identity = {
   readonly user: UserPrincipal | undefined
 }
 
-/** A port whose answer is usually at hand and sometimes a wait: hits never cost a promise. */
-export type Eventually<T> = T | Promise<T>
+export type { Eventually } from './eventually.js'

@@ -1,0 +1,179 @@
+import type { Decision, Refusal, Steps } from './decision/decision.js'
+import type { Mode } from './decision/mode.js'
+import { REFUSED_IN_EVERY_MODE } from './decision/reason.js'
+import { evaluateDevice } from './device/device-trust.js'
+import { andThen, type Eventually } from './identity/eventually.js'
+import type { Identified } from './identity/identify.js'
+import type { Asker, ListenerRules } from './request/listener.js'
+import type { AccessRequest } from './request/access-request.js'
+import { effectiveRisk } from './risk/effective-risk.js'
+import { chooseEndpoint, evaluateMatrix, operationOf } from './segmentation/evaluate.js'
+import { serviceOfIdentity } from './segmentation/compile.js'
+import type { Facts } from './segmentation/facts.js'
+import type { Matrix, Target } from './segmentation/matrix.js'
+import { resolveTarget } from './segmentation/target.js'
+import { type AdaptivePolicy, evaluateAdaptive } from './session/adaptive-policy.js'
+import { evaluateEndpointStepUp } from './session/step-up.js'
+
+/** One Check: what is asked, at which door, by which Envoy, when. */
+export type Question = {
+  readonly request: AccessRequest
+  readonly listener: ListenerRules
+  readonly asker: Asker
+  readonly nowMs: number
+}
+
+/** The policy a request is decided on, from its first step to its last. */
+export type PolicyInForce = {
+  readonly matrix: Matrix
+  readonly adaptive: AdaptivePolicy
+  readonly revision: string
+}
+
+/** Verifies every credential of a request for its target. */
+export type Identify = (question: Question, target: Target, matrix: Matrix) => Eventually<Identified>
+
+/**
+ * The request's way: which target, who, may it, from which device, at which risk, one verdict.
+ * Answers at once when every credential was verified before; never throws for bad input.
+ */
+export function authorize(
+  question: Question,
+  policy: PolicyInForce,
+  identify: Identify,
+  steps?: Steps,
+): Eventually<Decision> {
+  const found = resolveTarget(policy.matrix, question.request, question.listener, question.asker)
+  if (!found.ok) {
+    steps?.push({ step: 'target', outcome: 'fail', detail: found.refusal.message })
+    return conclude({ refusal: found.refusal, mode: policy.matrix.defaults.mode, revision: policy.revision })
+  }
+  const target = found.target
+  steps?.push({
+    step: 'target',
+    outcome: 'pass',
+    detail: `${target.id ?? 'a service that no document names'}, mode ${target.mode}`,
+  })
+  return andThen(identify(question, target, policy.matrix), (identified) =>
+    decide(question, target, identified, policy, steps),
+  )
+}
+
+/** The part of the way behind identity. `check` enters here with principals that nobody had to verify. */
+export function decide(
+  question: Question,
+  target: Target,
+  identified: Identified,
+  policy: PolicyInForce,
+  steps?: Steps,
+): Decision {
+  const { request, nowMs } = question
+  const endpoint = chooseEndpoint(target, request)
+  const mode = endpoint?.mode ?? target.mode
+  const known = { target: target.id, endpoint: endpoint?.name, mode, revision: policy.revision }
+  if (!identified.ok) {
+    steps?.push({
+      step: 'identity',
+      outcome: 'fail',
+      detail: `${identified.refusal.reason}: ${identified.refusal.message}`,
+    })
+    return conclude({ ...known, refusal: identified.refusal })
+  }
+  const { workload, user } = identified.identity
+  const caller = workload && serviceOfIdentity(policy.matrix, workload.spiffeId)
+  const risk = mode === 'Observe' ? undefined : effectiveRisk(user)
+  const facts: Facts = {
+    request,
+    identity: identified.identity,
+    caller,
+    target,
+    endpoint,
+    gateway: question.listener.role === 'Gateway',
+    riskScore: risk?.score,
+    nowMs,
+  }
+  const operation = operationOf(endpoint, request)
+  const matrix = evaluateMatrix(policy.matrix, facts, steps)
+  const device = evaluateDevice(user, operation)
+  if (device.refusal) steps?.push({ step: 'device', outcome: 'fail', detail: device.refusal.message })
+  const adaptive = evaluateAdaptive(policy.adaptive, facts, steps)
+  const stepUp = evaluateEndpointStepUp(endpoint, policy.adaptive, facts, steps)
+  const enforced = mostSevere(matrix.permit ? [device.refusal, adaptive.refusal, stepUp] : [matrix.refusal])
+  return conclude({
+    ...known,
+    refusal: enforced,
+    recorded: matrix.shadowed ?? adaptive.shadowed,
+    workload,
+    user,
+    caller: caller?.id,
+    operation,
+    rule: matrix.permit ? matrix.rule : undefined,
+    ruleSource: matrix.permit ? matrix.ruleSource : undefined,
+    risk,
+    obligations: device.obligations,
+  })
+}
+
+type Findings = {
+  readonly refusal: Refusal | undefined
+  /** A refusal by a rule that is itself in Shadow or Observe: recorded, never applied. */
+  readonly recorded?: Refusal | undefined
+  readonly mode: Mode
+  readonly revision: string
+  readonly workload?: Decision['workload']
+  readonly user?: Decision['user']
+  readonly caller?: string | undefined
+  readonly target?: string | undefined
+  readonly endpoint?: string | undefined
+  readonly operation?: Decision['operation']
+  readonly rule?: string | undefined
+  readonly ruleSource?: string | undefined
+  readonly risk?: { readonly score: number; readonly factors: Decision['riskFactors'] } | undefined
+  readonly obligations?: Decision['obligations']
+}
+
+/** Refusals that no step-up cures win over those that one does; else the earlier step wins. */
+function mostSevere(refusals: readonly (Refusal | undefined)[]): Refusal | undefined {
+  let worst: Refusal | undefined
+  for (const refusal of refusals) {
+    if (refusal && (!worst || (worst.stepUp && !refusal.stepUp))) worst = refusal
+  }
+  return worst
+}
+
+/** Applies the mode: what Enforce refuses, Shadow and Observe let pass and record. Source: FORMATS 1, rule 9. */
+function conclude(findings: Findings): Decision {
+  const { refusal } = findings
+  const mode = refusal?.mode ?? findings.mode
+  const refused = refusal !== undefined && (mode === 'Enforce' || REFUSED_IN_EVERY_MODE.has(refusal.reason))
+  const unenforced = refused ? undefined : (refusal ?? findings.recorded)
+  return {
+    outcome: refused ? outcomeOf(refusal) : 'allow',
+    reason: refused ? refusal.reason : 'allowed',
+    message: refused ? refusal.message : '',
+    mode,
+    wouldBe: unenforced && {
+      outcome: outcomeOf(unenforced),
+      reason: unenforced.reason,
+      message: unenforced.message,
+    },
+    workload: findings.workload,
+    user: findings.user,
+    caller: findings.caller,
+    target: findings.target,
+    endpoint: findings.endpoint,
+    operation: findings.operation,
+    rule: refusal ? refusal.rule : findings.rule,
+    ruleSource: refusal ? refusal.ruleSource : findings.ruleSource,
+    riskScore: findings.risk?.score,
+    riskFactors: findings.risk?.factors,
+    obligations: findings.obligations ?? [],
+    stepUp: refused ? refusal.stepUp : undefined,
+    scopes: refused ? refusal.scopes : undefined,
+    revision: findings.revision,
+  }
+}
+
+function outcomeOf(refusal: Refusal): 'deny' | 'challenge' {
+  return refusal.stepUp ? 'challenge' : 'deny'
+}
