@@ -39,10 +39,11 @@ export function Named<Value extends TSchema>(
 
 /** The schema as plain JSON Schema for publication: without the words meant for our own messages. */
 export function publishedSchema(schema: TSchema): Record<string, unknown> {
-  return JSON.parse(
+  const published: Record<string, unknown> = JSON.parse(
     JSON.stringify(schema, (key, value: unknown) =>
       // A field of that name would have a schema, an object, as its value.
       key === 'expected' && typeof value === 'string' ? undefined : value,
     ),
-  ) as Record<string, unknown>
+  )
+  return published
 }

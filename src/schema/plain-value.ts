@@ -1,5 +1,5 @@
-import { isAlias, isMap, isScalar, isSeq } from 'yaml'
-import type { Node, Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml'
+import { isAlias, isMap, isNode, isPair, isScalar, isSeq } from 'yaml'
+import type { Node, Scalar, YAMLMap, YAMLSeq } from 'yaml'
 import { readPlainScalar } from './plain-scalar.js'
 
 /** Where a value stands, in offsets of the text; a map's `names`, `keys` and `values` run in parallel. */
@@ -53,7 +53,7 @@ export class PlainReader {
       ? this.#map(node, at, depth)
       : isSeq(node)
         ? this.#list(node, at, depth)
-        : this.#scalar(node as Scalar, at, fallbackAt)
+        : this.#scalar(node, at, fallbackAt)
     if (anchor) this.#anchors.set(anchor, found)
     return found
   }
@@ -71,7 +71,7 @@ export class PlainReader {
     const values: Place[] = []
     let size = 1
     for (const item of node.items) {
-      const found = this.#read(item as Node | null, at, depth + 1)
+      const found = this.#read(isNode(item) ? item : null, at, depth + 1)
       value.push(found.value)
       values.push(found.place)
       size += found.size
@@ -85,10 +85,12 @@ export class PlainReader {
     const keys: number[] = []
     const values: Place[] = []
     let size = 1
-    for (const pair of node.items as Pair<Node | null, Node | null>[]) {
-      const keyAt = pair.key?.range?.[0] ?? at
-      const name = this.#key(pair.key, keyAt)
-      const found = this.#read(pair.value, keyAt, depth + 1)
+    for (const pair of node.items) {
+      if (!isPair(pair)) continue
+      const key = isNode(pair.key) ? pair.key : null
+      const keyAt = key?.range?.[0] ?? at
+      const name = this.#key(key, keyAt)
+      const found = this.#read(isNode(pair.value) ? pair.value : null, keyAt, depth + 1)
       size += found.size
       if (name === undefined) continue
       if (name in value) {

@@ -10,7 +10,7 @@ export function explainError(error: ErrorObject, root: unknown, base: Pointer): 
   switch (error.keyword) {
     case 'additionalProperties': {
       const field = String(error.params['additionalProperty'])
-      const known = Object.keys((error.parentSchema?.['properties'] ?? {}) as object)
+      const known = Object.keys(Object(error.parentSchema?.['properties']))
       const message = `unknown field \`${shown(label([...pointer, field]))}\`${suggestion(field, unused(known, error.data))}`
       return { pointer: [...pointer, field], what: 'key', code: 'unknown-field', message }
     }
@@ -26,7 +26,7 @@ export function explainError(error: ErrorObject, root: unknown, base: Pointer): 
       return { pointer, what: 'value', code: 'wrong-type', message }
     }
     case 'enum':
-      return wrongWord(pointer, error.data, error.params['allowedValues'] as unknown[])
+      return wrongWord(pointer, error.data, listOf(error.params['allowedValues']))
     case 'anyOf': {
       const words = constants(error.schema)
       if (words) return wrongWord(pointer, error.data, words)
@@ -45,9 +45,13 @@ function wrongWord(pointer: Pointer, data: unknown, allowed: readonly unknown[])
   return { pointer, what: 'value', code: 'wrong-word', message }
 }
 
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
 /** The words of a union of literals; undefined for any other union. */
 function constants(branches: unknown): unknown[] | undefined {
-  const words = (branches as readonly { readonly const?: unknown }[]).map((branch) => branch.const)
+  const words = listOf(branches).map((branch): unknown => Reflect.get(Object(branch), 'const'))
   return words.includes(undefined) ? undefined : words
 }
 
@@ -109,16 +113,9 @@ const NOUNS: Readonly<Record<string, string>> = {
 function nounOf(value: unknown): string {
   if (value === null || value === undefined) return 'empty'
   if (Array.isArray(value)) return 'a list'
-  switch (typeof value) {
-    case 'object':
-      return 'a map of fields'
-    case 'boolean':
-      return `\`${value}\``
-    case 'number':
-      return `the number \`${value}\``
-    default:
-      return 'a string'
-  }
+  if (typeof value === 'boolean') return `\`${value}\``
+  if (typeof value === 'number') return `the number \`${value}\``
+  return typeof value === 'string' ? 'a string' : 'a map of fields'
 }
 
 function isScalar(value: unknown): value is number | boolean {
@@ -157,10 +154,7 @@ function steps(instancePath: string, root: unknown, base: Pointer): Pointer {
   if (instancePath === '') return []
   let value = root
   const enter = (step: string | number): void => {
-    value =
-      typeof value === 'object' && value !== null
-        ? (value as Record<string | number, unknown>)[step]
-        : undefined
+    value = typeof value === 'object' && value !== null ? Reflect.get(value, step) : undefined
   }
   base.forEach(enter)
   return instancePath

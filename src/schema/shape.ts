@@ -1,6 +1,6 @@
 import { Ajv } from 'ajv'
 import type { ErrorObject, ValidateFunction } from 'ajv'
-import type { TSchema } from '@sinclair/typebox'
+import type { Static, TSchema } from '@sinclair/typebox'
 import type { Pointer, Problem } from './problem.js'
 import type { SourcedValue } from './strict-yaml.js'
 import { explainError } from './shape-messages.js'
@@ -51,6 +51,14 @@ export function checkShape(schema: TSchema, document: SourcedValue, options: Sha
     }))
 }
 
+/** Whether a value fits: for the step from checked data to its type. */
+export function matchesShape<Schema extends TSchema>(
+  schema: Schema,
+  value: unknown,
+): value is Static<Schema> {
+  return validatorOf(schema)(value)
+}
+
 /** As checkShape, for values that were not read from one file. `root` is the whole document. */
 export function shapeFindings(schema: TSchema, root: unknown, options: ShapeOptions = {}): ShapeFinding[] {
   const base = options.at ?? []
@@ -68,7 +76,7 @@ export function valueAt(root: unknown, pointer: Pointer): unknown {
   let value = root
   for (const step of pointer) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined
-    value = (value as Record<string | number, unknown>)[step]
+    value = Reflect.get(value, step)
   }
   return value
 }
@@ -109,6 +117,6 @@ const RANKS = ['type', 'enum', 'anyOf', 'pattern', 'format']
 function rank(error: ErrorObject): number {
   // `enum` of a value that is no text at all: the type says more.
   if (error.keyword === 'enum' && typeof error.data !== 'string') return RANKS.length
-  const rank = RANKS.indexOf(error.keyword)
-  return rank === -1 ? RANKS.length : rank
+  const index = RANKS.indexOf(error.keyword)
+  return index === -1 ? RANKS.length : index
 }
