@@ -1,3 +1,5 @@
+import { isatty } from 'node:tty'
+
 /**
  * What a command may touch of the process it runs in, so that tests run it in-process.
  * `exitCode`: 0 fine, 1 found something, 2 wrong usage or configuration. Commands set it and return;
@@ -18,7 +20,7 @@ export function processIo(): CliIo {
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
     env: process.env,
-    isTerminal: process.stdout.isTTY === true,
+    isTerminal: isatty(1),
     exitCode: 0,
   }
 }
