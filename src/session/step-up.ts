@@ -1,0 +1,91 @@
+import type { Refusal, StepUp, Steps } from '../decision/decision.js'
+import type { UserPrincipal } from '../identity/principal.js'
+import type { Facts } from '../segmentation/facts.js'
+import type { Endpoint } from '../segmentation/matrix.js'
+
+/** An `auth_time` later than now by more than this is not believed. */
+const CLOCK_SKEW_MS = 60_000
+
+/** From this effective risk on, an endpoint with `mfa: RiskBased` asks for it. Source: REQUIREMENTS R4. */
+const RISK_OF_MFA = 50
+
+/** What the policy says about how fresh an authentication must be. */
+export type AuthenticationLimits = { readonly maxAuthAgeMs: number }
+
+/** The token's `acr` or `amr` names the factor; for `mfa`, `mfa_verified` says so as well. */
+export function showsFactor(user: UserPrincipal, factor: string): boolean {
+  return user.acr === factor || user.amr.includes(factor) || (factor === 'mfa' && user.mfaVerified)
+}
+
+/** Whether the user authenticated within `maxAuthAgeMs` before now. A token that doesn't say when did not. */
+export function isFresh(user: UserPrincipal, maxAuthAgeMs: number, nowMs: number): boolean {
+  if (user.authTimeMs === undefined) return false
+  const ageMs = nowMs - user.authTimeMs
+  return ageMs >= -CLOCK_SKEW_MS && ageMs <= maxAuthAgeMs
+}
+
+/**
+ * Whether the token answers a challenge: it shows the factor, and its authentication is recent and later than
+ * the beginning of the condition that asks for it. Absent claims don't meet it. Source: FORMATS 1.
+ *
+ * `conditionBeganMs` is undefined where nothing recorded it, as for a `risk_score` in the token itself: its
+ * issuer knew that risk when it signed. Then `maxAuthAgeMs` alone bounds it, so that an old authentication
+ * never lifts a risk found later, and a user whom the issuer made authenticate again is not locked out.
+ */
+export function isStepUpMet(
+  user: UserPrincipal,
+  factor: string,
+  conditionBeganMs: number | undefined,
+  maxAuthAgeMs: number,
+  nowMs: number,
+): boolean {
+  if (!showsFactor(user, factor) || !isFresh(user, maxAuthAgeMs, nowMs)) return false
+  return conditionBeganMs === undefined || (user.authTimeMs ?? -Infinity) > conditionBeganMs
+}
+
+/** How the user is told to meet it. */
+export function challenge(factor: string, maxAuthAgeMs: number): StepUp {
+  return { factor, maxAgeSeconds: Math.floor(maxAuthAgeMs / 1000) }
+}
+
+/**
+ * What the endpoint itself asks of the user's authentication: `mfa` (shown at any time, unless there is a
+ * `maxAuthAge`) and `maxAuthAge`. Both imply a user. Unknown risk
+ * counts as high for `mfa: RiskBased`, but in Observe, where nobody evaluates it.
+ */
+export function evaluateEndpointStepUp(
+  endpoint: Endpoint | undefined,
+  limits: AuthenticationLimits,
+  { identity: { user }, riskScore, nowMs }: Facts,
+  steps?: Steps,
+): Refusal | undefined {
+  if (!endpoint) return undefined
+  const { maxAuthAgeMs } = endpoint
+  const risky = riskScore === undefined ? endpoint.mode !== 'Observe' : riskScore > RISK_OF_MFA
+  const needsMfa = endpoint.mfa === 'Required' || (endpoint.mfa === 'RiskBased' && risky)
+  if (!needsMfa && endpoint.mfa !== 'RiskBased' && maxAuthAgeMs === undefined) return undefined
+  const at = { rule: endpoint.name, ruleSource: endpoint.source }
+  const asked = `endpoint ${endpoint.name} asks for ${wording(needsMfa, maxAuthAgeMs)}`
+  if (!user) {
+    steps?.push({ step: 'step-up', outcome: 'fail', detail: `${asked}, and there is no user` })
+    return { reason: 'user-required', message: `${asked}, which only a user can give`, ...at }
+  }
+  const met =
+    (!needsMfa || showsFactor(user, 'mfa')) &&
+    (maxAuthAgeMs === undefined || isFresh(user, maxAuthAgeMs, nowMs))
+  steps?.push({ step: 'step-up', outcome: met ? 'pass' : 'fail', detail: asked })
+  if (met) return undefined
+  return {
+    reason: 'step-up-required',
+    message: asked,
+    stepUp: challenge('mfa', maxAuthAgeMs ?? limits.maxAuthAgeMs),
+    ...at,
+  }
+}
+
+function wording(needsMfa: boolean, maxAuthAgeMs: number | undefined): string {
+  const age =
+    maxAuthAgeMs === undefined ? '' : `an authentication in the last ${Math.floor(maxAuthAgeMs / 1000)} s`
+  if (!needsMfa) return age || 'a user'
+  return age === '' ? 'multi-factor authentication' : `multi-factor authentication and ${age}`
+}
