@@ -13,7 +13,7 @@ export type LineSinkOptions = {
 export type LineSink = {
   readonly accept: AcceptEvent
   /** Resolves once every accepted line was handed to the kernel or the stream broke. Accepts nothing after. */
-  drain(): Promise<void>
+  readonly drain: () => Promise<void>
   /** Lines accepted and not yet handed over. */
   readonly pending: number
   /** Lines lost: dropped on overflow, or still held when the stream broke. */
