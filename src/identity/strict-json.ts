@@ -1,0 +1,167 @@
+/** A JSON object as read here: own members only, so no name of a peer's meets a prototype. */
+export type JsonObject = { readonly [name: string]: unknown }
+
+export type ParsedJson =
+  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string }
+
+const MAX_DEPTH = 32
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * Reads JSON that a peer signed or serves, by one meaning only: a member named twice, a lone surrogate, a number
+ * beyond IEEE doubles, nesting deeper than 32 and anything behind the value are refused, where JSON.parse would
+ * pick a meaning. Objects have no prototype. Bad input is a result; no problem repeats the text. Source: RFC 8259, RFC 7493.
+ */
+export function parseStrictJson(text: string): ParsedJson {
+  const reader = new Reader(text)
+  const value = reader.value(0)
+  return reader.problem === '' && reader.atEnd()
+    ? { ok: true, value }
+    : { ok: false, problem: reader.problem || 'something follows the JSON value' }
+}
+
+/** As `parseStrictJson`, from bytes that must be UTF-8 without a byte order mark. */
+export function parseStrictJsonBytes(bytes: Uint8Array): ParsedJson {
+  let text: string
+  try {
+    text = UTF8.decode(bytes)
+  } catch {
+    return { ok: false, problem: 'not UTF-8' }
+  }
+  return parseStrictJson(text)
+}
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** State of one reading; the first problem ends it. */
+class Reader {
+  readonly #text: string
+  #at = 0
+  problem = ''
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  atEnd(): boolean {
+    this.#skipBlanks()
+    return this.#at === this.#text.length
+  }
+
+  value(depth: number): unknown {
+    if (depth > MAX_DEPTH) return this.#fail(`nested deeper than ${MAX_DEPTH}`)
+    this.#skipBlanks()
+    switch (this.#text.charAt(this.#at)) {
+      case '{':
+        return this.#object(depth)
+      case '[':
+        return this.#array(depth)
+      case '"':
+        return this.#string()
+      case 't':
+        return this.#word('true', true)
+      case 'f':
+        return this.#word('false', false)
+      case 'n':
+        return this.#word('null', null)
+      default:
+        return this.#number()
+    }
+  }
+
+  #object(depth: number): unknown {
+    const object: Record<string, unknown> = Object.create(null)
+    this.#at += 1
+    if (this.#take('}')) return object
+    do {
+      this.#skipBlanks()
+      if (this.#text[this.#at] !== '"') return this.#fail('a member has no name')
+      const name = this.#string()
+      if (name === undefined) return undefined
+      if (name in object) return this.#fail('a member occurs twice')
+      if (!this.#take(':')) return this.#fail('a member has no value')
+      object[name] = this.value(depth + 1)
+      if (this.problem !== '') return undefined
+    } while (this.#take(','))
+    return this.#take('}') ? object : this.#fail('an object is not closed')
+  }
+
+  #array(depth: number): unknown {
+    const array: unknown[] = []
+    this.#at += 1
+    if (this.#take(']')) return array
+    do {
+      array.push(this.value(depth + 1))
+      if (this.problem !== '') return undefined
+    } while (this.#take(','))
+    return this.#take(']') ? array : this.#fail('an array is not closed')
+  }
+
+  #string(): string | undefined {
+    const from = this.#at
+    let escaped = false
+    for (let at = from + 1; at < this.#text.length; at += 1) {
+      const code = this.#text.charCodeAt(at)
+      if (code === 0x22) {
+        this.#at = at + 1
+        return escaped ? this.#unescape(from, at + 1) : this.#text.slice(from + 1, at)
+      }
+      if (code < 0x20) return this.#fail('a control character in a string')
+      if (code === 0x5c) {
+        escaped = true
+        at += 1
+      }
+    }
+    return this.#fail('a string is not closed')
+  }
+
+  #unescape(from: number, to: number): string | undefined {
+    let value: unknown
+    try {
+      value = JSON.parse(this.#text.slice(from, to))
+    } catch {
+      return this.#fail('an unknown escape')
+    }
+    return typeof value === 'string' && !/\p{Surrogate}/u.test(value)
+      ? value
+      : this.#fail('half a surrogate pair')
+  }
+
+  #number(): number | undefined {
+    NUMBER.lastIndex = this.#at
+    const text = NUMBER.exec(this.#text)?.[0]
+    if (text === undefined) return this.#fail('not a JSON value')
+    this.#at += text.length
+    const number = Number(text)
+    return Number.isFinite(number) ? number : this.#fail('a number that is too large')
+  }
+
+  #word<T>(word: string, value: T): T | undefined {
+    if (!this.#text.startsWith(word, this.#at)) return this.#fail('not a JSON value')
+    this.#at += word.length
+    return value
+  }
+
+  #take(character: string): boolean {
+    this.#skipBlanks()
+    if (this.#text[this.#at] !== character) return false
+    this.#at += 1
+    return true
+  }
+
+  #skipBlanks(): void {
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at)
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return
+      this.#at += 1
+    }
+  }
+
+  #fail(problem: string): undefined {
+    this.problem ||= problem
+    return undefined
+  }
+}
