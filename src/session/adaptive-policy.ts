@@ -1,0 +1,111 @@
+import type { Refusal, RuleSource, Steps } from '../decision/decision.js'
+import type { Mode } from '../decision/mode.js'
+import { compiledService } from '../segmentation/compiled.js'
+import type { Facts } from '../segmentation/facts.js'
+import { matchRequest, type To } from '../segmentation/to.js'
+import type { CompiledConditions } from '../segmentation/when/condition.js'
+import type { EFFECTS } from './adaptive-schema.js'
+import { type AuthenticationLimits, challenge, isStepUpMet } from './step-up.js'
+
+export type CompiledRule = {
+  readonly name: string
+  readonly source: RuleSource
+  readonly to: readonly To[] | undefined
+  readonly when: CompiledConditions
+  readonly then: (typeof EFFECTS)[number]
+  readonly factor: string
+  readonly mode: Mode | undefined
+  /** A condition on the user, the session or the device: without a user the rule says nothing. */
+  readonly ofUser: boolean
+  /** A condition on risk, which nobody evaluates for a target in Observe. */
+  readonly ofRisk: boolean
+}
+
+export type AdaptivePolicy = AuthenticationLimits & {
+  readonly rules: readonly CompiledRule[]
+  /** Built-in rules that nothing feeds in this configuration, and why; to be said once at start. */
+  readonly inert: readonly string[]
+}
+
+/** What the adaptive rules make of a call. Undefined twice: nothing. */
+export type AdaptiveVerdict = {
+  /** The most severe finding of the rules that apply in the target's mode or are enforced by their own. */
+  readonly refusal: Refusal | undefined
+  /** The most severe finding of the rules that are themselves in Shadow or Observe: to be recorded alone. */
+  readonly shadowed: Refusal | undefined
+}
+
+/**
+ * Evaluates all rules; the most severe finding wins. A condition that can't be evaluated makes a Deny or a
+ * StepUp match. A step-up asks a user; a call without one is denied in its place.
+ */
+export function evaluateAdaptive(policy: AdaptivePolicy, facts: Facts, steps?: Steps): AdaptiveVerdict {
+  const targetMode = facts.endpoint?.mode ?? facts.target.mode
+  let refusal: Refusal | undefined
+  let shadowed: Refusal | undefined
+  for (const rule of policy.rules) {
+    if (!matches(rule, facts, targetMode)) continue
+    const found = findingOf(rule, facts, policy)
+    steps?.push({
+      step: 'adaptive',
+      outcome: found ? 'fail' : 'pass',
+      detail:
+        found?.message ?? `adaptive rule ${rule.name} matches: ${rule.then === 'Allow' ? 'allow' : 'met'}`,
+    })
+    if (!found) continue
+    if (rule.mode === undefined || rule.mode === 'Enforce') {
+      if (outweighs(found, refusal, targetMode)) refusal = found
+    } else if (outweighs(found, shadowed, targetMode)) shadowed = found
+  }
+  return { refusal, shadowed }
+}
+
+function matches(rule: CompiledRule, facts: Facts, targetMode: Mode): boolean {
+  if (rule.ofUser && !facts.identity.user) return false
+  if (rule.ofRisk && facts.riskScore === undefined && targetMode === 'Observe') return false
+  const unknown = rule.then !== 'Allow'
+  return (!rule.to || rule.to.some((to) => isMeant(to, facts, unknown))) && (rule.when(facts) ?? unknown)
+}
+
+/** Prefixes count as the target sees its path and as the caller wrote it: a route's stripPrefix hides nothing. */
+function isMeant({ concerns, request }: To, facts: Facts, unknown: boolean): boolean {
+  if (!(concerns(compiledService(facts.target.service)) ?? unknown)) return false
+  if (matchRequest(request, facts)) return true
+  const written = facts.request.http?.path
+  if (written === undefined || written === facts.target.path) return false
+  return matchRequest(request, { ...facts, target: { ...facts.target, path: written } })
+}
+
+function findingOf(rule: CompiledRule, facts: Facts, limits: AuthenticationLimits): Refusal | undefined {
+  const { user } = facts.identity
+  const at = { rule: rule.name, ruleSource: rule.source, mode: rule.mode }
+  switch (rule.then) {
+    case 'Allow':
+      return undefined
+    case 'Deny':
+      return { reason: 'adaptive-deny', message: `adaptive rule ${rule.name} denies`, ...at }
+    case 'StepUp':
+      if (!user) {
+        return {
+          reason: rule.ofRisk ? 'risk-too-high' : 'user-required',
+          message: `adaptive rule ${rule.name} asks for ${rule.factor}, and there is no user to give it`,
+          ...at,
+        }
+      }
+      if (isStepUpMet(user, rule.factor, undefined, limits.maxAuthAgeMs, facts.nowMs)) return undefined
+      return {
+        reason: 'step-up-required',
+        message: `adaptive rule ${rule.name} asks for ${rule.factor}`,
+        stepUp: challenge(rule.factor, limits.maxAuthAgeMs),
+        ...at,
+      }
+  }
+}
+
+/** What is enforced outweighs what is not, a denial outweighs a challenge; among equals the first stays. */
+function outweighs(found: Refusal, worst: Refusal | undefined, targetMode: Mode): boolean {
+  if (!worst) return true
+  const enforced = ({ mode }: Refusal) => (mode ?? targetMode) === 'Enforce'
+  if (enforced(found) !== enforced(worst)) return enforced(found)
+  return !found.stepUp && worst.stepUp !== undefined
+}

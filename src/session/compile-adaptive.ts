@@ -1,0 +1,116 @@
+import type { Static } from '@sinclair/typebox'
+import type { RuleSource } from '../decision/decision.js'
+import type { Pointer } from '../schema/problem.js'
+import { parseDurationMs } from '../schema/units.js'
+import type { Directory } from '../segmentation/directory.js'
+import { compileTo } from '../segmentation/to.js'
+import { compileConditions, type Report } from '../segmentation/when/condition.js'
+import type { AdaptivePolicy, CompiledRule } from './adaptive-policy.js'
+import type { AdaptivePolicySchema, AdaptiveRule } from './adaptive-schema.js'
+
+/** A document that fits its schema, where its parts were written, and where its faults go. */
+export type AdaptiveDocument = Pick<Static<typeof AdaptivePolicySchema>, 'metadata' | 'spec'> & {
+  readonly sourceOf: (pointer: Pointer) => RuleSource
+  readonly report: Report
+}
+
+const DEFAULT_MAX_AUTH_AGE = '15m'
+
+/** Source: REQUIREMENTS D8. */
+const BUILT_IN: readonly AdaptiveRule[] = [
+  { name: 'high-risk', when: [{ key: 'risk.score', above: 70 }], then: 'StepUp', factor: 'mfa' },
+  { name: 'unmanaged', when: [{ key: 'device.managed', is: false }], then: 'StepUp', factor: 'push' },
+  {
+    name: 'sensitive',
+    to: [{ paths: ['/api/admin/**', '/api/billing/**', '/api/users/**'] }],
+    when: [{ key: 'user.mfa', is: false }],
+    then: 'StepUp',
+    factor: 'mfa',
+  },
+]
+
+/**
+ * Compiles all AdaptivePolicy documents. One named `default` replaces the built-in rules, others add to them;
+ * only one may set `session`. The directory is the one of the matrix that the policy goes with.
+ */
+export function compileAdaptive(
+  documents: readonly AdaptiveDocument[],
+  directory: Directory,
+): AdaptivePolicy {
+  const inert: string[] = []
+  const replaced = documents.some(({ metadata }) => metadata.name === 'default')
+  const rules = replaced ? [] : compileBuiltIn(directory, inert)
+  let maxAuthAge: string | undefined
+  let sessionBy: string | undefined
+  for (const { metadata, spec, sourceOf, report } of documents) {
+    const names = new Set<string>()
+    for (const [index, rule] of (spec.rules ?? []).entries()) {
+      const at = ['spec', 'rules', index]
+      if (names.has(rule.name))
+        report([...at, 'name'], `a second rule is named \`${rule.name}\``, 'duplicate-rule')
+      names.add(rule.name)
+      rules.push(compileRule(rule, at, sourceOf(at), directory, report))
+    }
+    const { session } = spec
+    if (!session) continue
+    for (const field of ['maxDuration', 'idleTimeout', 'maxAuthAgeFrom'] as const) {
+      if (session[field] === undefined) continue
+      report(
+        ['spec', 'session', field],
+        `\`session.${field}\` is not supported by this version`,
+        'not-supported',
+      )
+    }
+    if (sessionBy !== undefined) {
+      report(
+        ['spec', 'session'],
+        `\`session\` is set by the AdaptivePolicy \`${sessionBy}\` too`,
+        'duplicate-session',
+      )
+    }
+    sessionBy = metadata.name
+    maxAuthAge = session.maxAuthAge ?? maxAuthAge
+  }
+  return { rules, inert, maxAuthAgeMs: parseDurationMs(maxAuthAge ?? DEFAULT_MAX_AUTH_AGE) ?? 0 }
+}
+
+function compileBuiltIn(directory: Directory, inert: string[]): CompiledRule[] {
+  return BUILT_IN.flatMap((rule) => {
+    const faults: string[] = []
+    const compiled = compileRule(rule, [], 'built-in', directory, (_, message) => faults.push(message))
+    for (const fault of faults)
+      inert.push(`the built-in adaptive rule \`${rule.name}\` never applies: ${fault}`)
+    return faults.length > 0 ? [] : [compiled]
+  })
+}
+
+function compileRule(
+  rule: AdaptiveRule,
+  at: Pointer,
+  source: RuleSource,
+  directory: Directory,
+  report: Report,
+): CompiledRule {
+  const { name, when = [], then, factor, mode } = rule
+  if (factor !== undefined && then !== 'StepUp') {
+    report(
+      [...at, 'factor'],
+      `only \`then: StepUp\` asks for a factor, not \`${then}\``,
+      'factor-without-step-up',
+    )
+  }
+  return {
+    name,
+    source,
+    to: rule.to?.map((element, index) => compileTo(element, true, [...at, 'to', index], directory, report)),
+    when: compileConditions(when, [...at, 'when'], report, {
+      namespace: undefined,
+      localTrustDomain: directory.localTrustDomain,
+    }),
+    then,
+    factor: factor ?? 'mfa',
+    mode,
+    ofUser: when.some(({ key }) => /^(?:user|session|device|request\.auth)\./.test(key)),
+    ofRisk: when.some(({ key }) => key.startsWith('risk.')),
+  }
+}
