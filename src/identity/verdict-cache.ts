@@ -61,6 +61,21 @@ export class VerdictCache<V> {
     return pending.verdict
   }
 
+  /** Remembers a verdict that was reached otherwise. One made under an older generation replaces none. */
+  keep(key: string, generation: number, nowMs: number, value: V): void {
+    const retention = this.#retain(value, nowMs)
+    if (retention === undefined || key.length > this.#limits.maxKeyLength) return
+    const [shelf, other] =
+      retention.space === 'accepted' ? [this.#accepted, this.#refused] : [this.#refused, this.#accepted]
+    const newest = Math.max(
+      shelf.get(key)?.generation ?? generation,
+      other.get(key)?.generation ?? generation,
+    )
+    if (newest !== generation) return
+    other.delete(key)
+    shelf.set(key, { value, generation, untilMs: retention.untilMs })
+  }
+
   /** What is held now, for metrics. */
   get size(): { readonly accepted: number; readonly refused: number; readonly pending: number } {
     return { accepted: this.#accepted.size, refused: this.#refused.size, pending: this.#pending.size }
@@ -68,18 +83,7 @@ export class VerdictCache<V> {
 
   async #settle(key: string, generation: number, nowMs: number, verify: () => Promise<V>): Promise<V> {
     const value = await verify()
-    const retention = this.#retain(value, nowMs)
-    if (retention === undefined || key.length > this.#limits.maxKeyLength) return value
-    const [shelf, other] =
-      retention.space === 'accepted' ? [this.#accepted, this.#refused] : [this.#refused, this.#accepted]
-    const newest = Math.max(
-      shelf.get(key)?.generation ?? generation,
-      other.get(key)?.generation ?? generation,
-    )
-    if (newest === generation) {
-      other.delete(key)
-      shelf.set(key, { value, generation, untilMs: retention.untilMs })
-    }
+    this.keep(key, generation, nowMs, value)
     return value
   }
 }

@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto'
+import type { AccessRequest } from '../request/access-request.js'
+import type { CertificatePolicy } from './certificate-policy.js'
+import { andThen, type Eventually } from './eventually.js'
+import type { Verified } from './identify.js'
+import {
+  checkLeaf,
+  intermediateHints,
+  type LeafVerdict,
+  retainLeafVerdict,
+  verifyLeaf,
+} from './peer-certificate.js'
+import type { WorkloadPrincipal } from './principal.js'
+import type { TrustBundles } from './trust-bundles.js'
+import { VerdictCache } from './verdict-cache.js'
+
+/** About 20 MB at the usual 2 kB a certificate, 100 MB at worst. */
+const LIMITS = { maxAccepted: 10_000, maxRefused: 1_000, maxPending: 64, maxKeyLength: 10_000 }
+const XFCC = 'x-forwarded-client-cert'
+const CHAIN = /(?:^|[;,])chain=/i
+
+/**
+ * Verifies the certificate of `source`, once for its exact bytes and the bundles' generation. What it has verified
+ * before it answers at once; a new one is verified while other requests go on.
+ */
+export class CertificateVerifier {
+  readonly #bundles: TrustBundles
+  readonly #policy: CertificatePolicy
+  readonly #verdicts = new VerdictCache<LeafVerdict>(LIMITS, retainLeafVerdict)
+
+  constructor(bundles: TrustBundles, policy: CertificatePolicy) {
+    this.#bundles = bundles
+    this.#policy = policy
+  }
+
+  verify(request: AccessRequest, nowMs: number): Eventually<Verified<WorkloadPrincipal>> {
+    const { certificate, principal } = request.source
+    if (certificate === '') return REQUIRED
+    const { generation } = this.#bundles
+    const known = this.#verdicts.get(certificate, generation, nowMs)
+    if (known?.ok) return this.#check(known, principal, nowMs)
+    const xfcc = request.http?.headers.get(XFCC) ?? ''
+    if (CHAIN.test(xfcc)) return this.#verifyHinted(certificate, xfcc, principal, nowMs)
+    const verdict = known ?? this.#verify(certificate, certificate, '', nowMs)
+    return verdict ? andThen(verdict, (one) => this.#check(one, principal, nowMs)) : OVERLOADED
+  }
+
+  /** What is remembered now, for metrics. */
+  get size(): VerdictCache<LeafVerdict>['size'] {
+    return this.#verdicts.size
+  }
+
+  /**
+   * Hints can turn a refusal into an acceptance and nothing else. So a refusal counts for exactly these hints, and an
+   * acceptance for the certificate with any.
+   */
+  #verifyHinted(
+    certificate: string,
+    xfcc: string,
+    principal: string,
+    nowMs: number,
+  ): Eventually<Verified<WorkloadPrincipal>> {
+    const { generation } = this.#bundles
+    const key = createHash('sha256').update(certificate).update('\n').update(xfcc).digest('hex')
+    const verdict = this.#verdicts.get(key, generation, nowMs) ?? this.#verify(key, certificate, xfcc, nowMs)
+    if (!verdict) return OVERLOADED
+    return andThen(verdict, (one) => {
+      if (one.ok) this.#verdicts.keep(certificate, generation, nowMs, one)
+      return this.#check(one, principal, nowMs)
+    })
+  }
+
+  #verify(key: string, certificate: string, xfcc: string, nowMs: number): Promise<LeafVerdict> | undefined {
+    return this.#verdicts.verify(key, this.#bundles.generation, nowMs, () =>
+      verifyLeaf(certificate, intermediateHints(xfcc), this.#bundles, nowMs),
+    )
+  }
+
+  #check(verdict: LeafVerdict, principal: string, nowMs: number): Verified<WorkloadPrincipal> {
+    if (!verdict.ok) return { ok: false, refusal: { reason: verdict.reason, message: verdict.message } }
+    const refusal = checkLeaf(verdict, principal, this.#policy, nowMs)
+    return refusal ? { ok: false, refusal } : { ok: true, value: verdict.workload }
+  }
+}
+
+const REQUIRED: Verified<never> = {
+  ok: false,
+  refusal: { reason: 'certificate-required', message: 'the peer presented no certificate' },
+}
+const OVERLOADED: Verified<never> = {
+  ok: false,
+  refusal: { reason: 'overloaded', message: 'too many certificates are being verified for the first time' },
+}
