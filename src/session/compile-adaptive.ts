@@ -42,12 +42,18 @@ export function compileAdaptive(
   const rules = replaced ? [] : compileBuiltIn(directory, inert)
   let maxAuthAge: string | undefined
   let sessionBy: string | undefined
+  const documentNames = new Set<string>()
   for (const { metadata, spec, sourceOf, report } of documents) {
+    if (documentNames.has(metadata.name)) {
+      const message = `there is an AdaptivePolicy \`${metadata.name}\` already`
+      report(['metadata', 'name'], message, 'duplicate-name')
+    }
+    documentNames.add(metadata.name)
     const names = new Set<string>()
     for (const [index, rule] of (spec.rules ?? []).entries()) {
       const at = ['spec', 'rules', index]
       if (names.has(rule.name))
-        report([...at, 'name'], `a second rule is named \`${rule.name}\``, 'duplicate-rule')
+        report([...at, 'name'], `a second rule is named \`${rule.name}\``, 'duplicate-name')
       names.add(rule.name)
       rules.push(compileRule(rule, at, sourceOf(at), directory, report))
     }

@@ -1,0 +1,116 @@
+import { type Problem, sortProblems } from '../schema/problem.js'
+import { compileMatrix } from '../segmentation/compile.js'
+import { Directory } from '../segmentation/directory.js'
+import type { Matrix } from '../segmentation/matrix.js'
+import type { AdaptivePolicy } from '../session/adaptive-policy.js'
+import { type AdaptiveDocument, compileAdaptive } from '../session/compile-adaptive.js'
+import { type PolicyDocument, type PolicyFile, readDocuments } from './read-documents.js'
+import { revisionOf } from './revision.js'
+import { policyWarnings } from './warnings.js'
+
+/** Everything that decides, compiled: swapped as a whole, never changed. */
+export type Policy = {
+  readonly matrix: Matrix
+  readonly adaptive: AdaptivePolicy
+  /** SHA-256 of what the documents say, hex. */
+  readonly revision: string
+  readonly documents: number
+  /** Built-in rules that nothing feeds in this configuration; to be said once at start. */
+  readonly inert: readonly string[]
+}
+
+export type LoadOptions = {
+  readonly localTrustDomain: string
+  /** All that are configured; the local one need not be repeated. */
+  readonly trustDomains: readonly string[]
+}
+
+export type LoadedPolicy =
+  | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly Problem[] }
+  /** At least one error, and what warnings there are; sorted by place. */
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** What another document of the directory defines: while one is unreadable, its absence says nothing. */
+const LINK_CODES: ReadonlySet<string> = new Set(['unknown-service', 'unknown-endpoint'])
+
+/**
+ * Reads, checks, links and compiles the files of a policy directory. One error refuses the whole of it, and
+ * all errors are told at once. No document at all is an error too: it would deny every call.
+ */
+export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): LoadedPolicy {
+  const { documents, problems: unreadable } = readDocuments(files)
+  const problems = [...unreadable]
+  if (documents.length === 0 && problems.length === 0) problems.push(nothingFound(files))
+  const partial = problems.length > 0
+
+  const revision = revisionOf(documents.map(({ source }) => source.value))
+  const matrix = compileMatrix({
+    documents: documents.flatMap((document, index) =>
+      document.kind === 'AdaptivePolicy' ? [] : [{ ...document, index, sourceOf: sourceOf(document) }],
+    ),
+    ...options,
+    revision,
+  })
+  for (const { document, pointer, severity, code, message } of matrix.ok
+    ? matrix.warnings
+    : matrix.problems) {
+    if (partial && LINK_CODES.has(code)) continue
+    problems.push({ severity, code, message, position: documents[document]?.source.positionOf(pointer) })
+  }
+  const adaptive = compileAdaptive(
+    documents.flatMap((document) =>
+      document.kind === 'AdaptivePolicy' ? [adaptiveOf(document, partial, problems)] : [],
+    ),
+    directoryOf(documents, options),
+  )
+  if (!matrix.ok || problems.some(({ severity }) => severity === 'error')) {
+    return { ok: false, problems: sortProblems(problems) }
+  }
+  return {
+    ok: true,
+    policy: { matrix: matrix.matrix, adaptive, revision, documents: documents.length, inert: adaptive.inert },
+    warnings: sortProblems([...problems, ...policyWarnings(documents)]),
+  }
+}
+
+function nothingFound(files: readonly PolicyFile[]): Problem {
+  const message =
+    files.length === 0
+      ? 'there is no policy file (*.yaml, *.yml)'
+      : 'none of the files holds a policy document (apiVersion: portcullis.dev/v1beta1)'
+  return { severity: 'error', code: 'no-policy', message, position: undefined }
+}
+
+function sourceOf({ source }: PolicyDocument): AdaptiveDocument['sourceOf'] {
+  return (pointer) => {
+    const { file, line, column } = source.positionOf(pointer)
+    return `${file}:${line}:${column}`
+  }
+}
+
+function adaptiveOf(
+  document: Extract<PolicyDocument, { kind: 'AdaptivePolicy' }>,
+  partial: boolean,
+  problems: Problem[],
+): AdaptiveDocument {
+  return {
+    metadata: document.metadata,
+    spec: document.spec,
+    sourceOf: sourceOf(document),
+    report: (pointer, message, code) => {
+      if (partial && LINK_CODES.has(code)) return
+      problems.push({ severity: 'error', code, message, position: document.source.positionOf(pointer) })
+    },
+  }
+}
+
+/** The services in the order in which the matrix numbers them. */
+function directoryOf(documents: readonly PolicyDocument[], options: LoadOptions): Directory {
+  const directory = new Directory(options.localTrustDomain, options.trustDomains)
+  for (const { kind, metadata } of documents) {
+    if (kind !== 'ServicePolicy') continue
+    const id = `${metadata.namespace ?? 'default'}/${metadata.name}`
+    if (directory.indexOf(id) === undefined) directory.add(id)
+  }
+  return directory
+}
