@@ -1,11 +1,15 @@
 import type { Mode } from '../decision/mode.js'
 import type { RuleSource } from '../decision/decision.js'
 import type { SpiffeId } from '../identity/spiffe-id.js'
+import type { CallTable } from './call-table.js'
+import type { Baseline, CompiledService } from './compiled.js'
+import type { IdentityTrie } from './identity-trie.js'
+import type { RouteIndex } from './route-index.js'
 
 export type Requirement = 'Workload' | 'User' | 'Both' | 'Any' | 'None'
 export type Sensitivity = 'Low' | 'Medium' | 'High'
 
-/** One compiled service of the matrix: the part that other rooms may read. `compile.ts` adds its own. */
+/** One compiled service of the matrix: the part that other rooms may read. `compiled.ts` adds its own. */
 export interface Service {
   /** `namespace/name`. */
   readonly id: string
@@ -38,4 +42,31 @@ export type Target = {
   readonly mode: Mode
   /** The path that endpoints are matched on: the canonical path less a route's stripPrefix; '' for TCP. */
   readonly path: string
+}
+
+/** The whole compiled matrix. Never changed once made: a reload makes another. */
+export interface Matrix {
+  /** Content hash of the documents it was made of. */
+  readonly revision: string
+  readonly localTrustDomain: string
+  /** For services that say nothing themselves, and for those that no document names. */
+  readonly defaults: { readonly mode: Mode; readonly require: Requirement }
+  /** By `namespace/name`, in the order of the documents. */
+  readonly services: ReadonlyMap<string, CompiledService>
+  readonly counts: {
+    readonly services: number
+    readonly endpoints: number
+    /** Pairs of caller and target. */
+    readonly edges: number
+    readonly rules: number
+    readonly forbids: number
+  }
+  readonly calls: CallTable
+  /** By the text of a SPIFFE ID. */
+  readonly identities: ReadonlyMap<string, CompiledService>
+  /** Those claimed with `*`; undefined where there are none. */
+  readonly identityPatterns: IdentityTrie<CompiledService> | undefined
+  readonly routes: RouteIndex<CompiledService>
+  /** For targets that no document names. */
+  readonly baselineOfUnknown: Baseline
 }

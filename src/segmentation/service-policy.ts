@@ -1,7 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import {
   ApiVersionSchema,
-  DurationSchema,
   FromSchema,
   ModeSchema,
   NamespacedMetadataSchema,
@@ -12,6 +11,7 @@ import {
   ToEndpointsSchema,
   words,
 } from './vocabulary.js'
+import { DurationSchema } from '../schema/units.js'
 import { ConditionSchema } from './when/condition.js'
 
 const RouteSchema = Type.Object(

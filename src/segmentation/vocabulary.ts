@@ -27,10 +27,6 @@ export const RuleNameSchema = Type.String({
   maxLength: 253,
   description: 'Unique within its list; recorded with every decision.',
 })
-export const DurationSchema = Type.String({
-  pattern: '^[0-9]+(ms|s|m|h|d|y)$',
-  description: 'A number with its unit: ms, s, m, h, d (24 h) or y (365 d).',
-})
 const LabelsSchema = Type.Record(Type.String(), Type.String())
 
 export const NamespacedMetadataSchema = Type.Object(

@@ -1,0 +1,66 @@
+import { nearestName } from '../schema/nearest-name.js'
+import type { Pointer } from '../schema/problem.js'
+import type { Report } from './compile-problem.js'
+
+/** Nearest names cost a walk over all names, so only the first unknown ones of a load get theirs. */
+const MAX_SUGGESTIONS = 100
+
+/** The services of a load by `namespace/name`, with their numbers. */
+export class Directory {
+  readonly localTrustDomain: string
+  readonly #trustDomains: ReadonlySet<string>
+  readonly #services = new Map<string, number>()
+  #suggestions = 0
+
+  constructor(localTrustDomain: string, trustDomains: readonly string[]) {
+    this.localTrustDomain = localTrustDomain
+    this.#trustDomains = new Set([localTrustDomain, ...trustDomains])
+  }
+
+  add(id: string): number {
+    const index = this.#services.size
+    this.#services.set(id, index)
+    return index
+  }
+
+  indexOf(id: string): number | undefined {
+    return this.#services.get(id)
+  }
+
+  /**
+   * The number of a service as written: a bare name in the namespace of the writing document, in
+   * cluster-wide kinds always `namespace/name`. What is unknown is reported with the nearest name.
+   */
+  resolve(text: string, namespace: string | undefined, at: Pointer, report: Report): number | undefined {
+    if (!text.includes('/') && namespace === undefined) {
+      const same = [...this.#services.keys()].find((id) => id.endsWith(`/${text}`))
+      report(at, `write the service as namespace/name, not \`${text}\`${hint(same)}`, 'bare-service-name')
+      return undefined
+    }
+    const id = text.includes('/') ? text : `${namespace}/${text}`
+    const index = this.#services.get(id)
+    if (index === undefined) {
+      const near = this.suggest(id, this.#services.keys())
+      const shown =
+        near?.startsWith(`${namespace}/`) && !text.includes('/') ? near.slice(near.indexOf('/') + 1) : near
+      report(at, `no ServicePolicy names the service \`${id}\`${hint(shown)}`, 'unknown-service')
+    }
+    return index
+  }
+
+  /** Reports a trust domain that the configuration doesn't know. */
+  requireTrustDomain(domain: string, at: Pointer, report: Report): void {
+    if (this.#trustDomains.has(domain)) return
+    const near = this.suggest(domain, this.#trustDomains)
+    report(at, `the trust domain \`${domain}\` is not configured${hint(near)}`, 'unknown-trust-domain')
+  }
+
+  suggest(word: string, candidates: Iterable<string>): string | undefined {
+    return this.#suggestions++ < MAX_SUGGESTIONS ? nearestName(word, candidates) : undefined
+  }
+}
+
+/** `: did you mean …?`, or nothing. */
+export function hint(near: string | undefined): string {
+  return near === undefined ? '' : `: did you mean \`${near}\`?`
+}
