@@ -124,6 +124,7 @@ function isScalar(value: unknown): value is number | boolean {
 
 /** `, did you mean …?` where something is near enough, else nothing. */
 export function suggestion(word: string, candidates: Iterable<string>): string {
+  if (/^[0-9]*$/.test(word)) return ''
   const nearest = nearestName(word, candidates)
   return nearest === undefined ? '' : `; did you mean \`${nearest}\`?`
 }

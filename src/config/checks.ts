@@ -1,0 +1,271 @@
+import type { Pointer } from '../schema/problem.js'
+import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
+import { collide, parseListenAddress } from './address.js'
+import type { ListenAddress } from './address.js'
+import { keySetUrls } from './config.js'
+import { TRUST_DOMAIN_PATTERN } from './fields.js'
+import type { EffectiveConfiguration } from './schema.js'
+
+/** Something that is wrong between options that are each right for themselves. */
+export type CheckFinding = {
+  readonly pointer: Pointer
+  readonly what: 'key' | 'value'
+  readonly code: string
+  readonly message: string
+}
+
+type Tell = (pointer: Pointer, code: string, message: string, what?: 'key' | 'value') => void
+
+/** Every such thing at once. */
+export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
+  const findings: CheckFinding[] = []
+  const tell: Tell = (pointer, code, message, what = 'value') =>
+    findings.push({ pointer, what, code, message })
+  checkListeners(effective, tell)
+  checkAddresses(effective, tell)
+  checkTrust(effective, tell)
+  checkIssuers(effective, tell)
+  checkUrls(effective, tell)
+  checkHeaders(effective, tell)
+  checkBounds(effective, tell)
+  return findings
+}
+
+function checkListeners({ listeners }: EffectiveConfiguration, tell: Tell): void {
+  const names = new Set<string>()
+  listeners.forEach(({ name, tls, role, peerIdentity, principalTrustDomains, target }, index) => {
+    const at = ['listeners', index]
+    if (names.has(name)) tell([...at, 'name'], 'listener-twice', `two listeners are named \`${name}\``)
+    names.add(name)
+    if (tls?.allowedClients && tls.clientCa === undefined) {
+      tell(
+        [...at, 'tls', 'allowedClients'],
+        'client-ca-missing',
+        '`allowedClients` needs `clientCa`: without it no client certificate is verified',
+        'key',
+      )
+    }
+    if (peerIdentity === 'Principal' && principalTrustDomains.length === 0) {
+      tell(
+        [...at, 'peerIdentity'],
+        'principal-trust-domains-missing',
+        '`peerIdentity: Principal` needs `principalTrustDomains`: the trust domains that may be named so',
+      )
+    }
+    if (peerIdentity !== 'Principal' && principalTrustDomains.length > 0) {
+      tell(
+        [...at, 'principalTrustDomains'],
+        'without-effect',
+        `\`principalTrustDomains\` says nothing under \`peerIdentity: ${peerIdentity}\``,
+        'key',
+      )
+    }
+    if (role === 'Sidecar' && target?.includes('route')) {
+      tell(
+        [...at, 'target'],
+        'route-on-sidecar',
+        "`target: route` is for `role: Gateway` only: a sidecar's own service is not the caller's to choose",
+      )
+    }
+  })
+}
+
+function checkAddresses({ listeners, health }: EffectiveConfiguration, tell: Tell): void {
+  const taken: { address: ListenAddress; by: string }[] = []
+  const take = (pointer: Pointer, text: string, by: string): void => {
+    const parsed = parseListenAddress(text)
+    if (!parsed.ok) {
+      tell(pointer, 'wrong-address', `\`${text}\` ${parsed.problem}`)
+      return
+    }
+    const { address } = parsed
+    const earlier = taken.find((other) => collide(other.address, address))
+    if (earlier) tell(pointer, 'address-twice', `\`${text}\` is already taken by ${earlier.by}`)
+    taken.push({ address, by })
+  }
+  listeners.forEach(({ name, address }, index) =>
+    take(['listeners', index, 'address'], address, `listener \`${name}\``),
+  )
+  if (health.listen.startsWith('unix:')) {
+    tell(['health', 'listen'], 'wrong-address', '`health.listen` must be an IP address and a port')
+  } else if (health.listen !== '') take(['health', 'listen'], health.listen, '`health.listen`')
+}
+
+function checkTrust({ listeners, trustDomain, trustDomains }: EffectiveConfiguration, tell: Tell): void {
+  const pattern = new RegExp(TRUST_DOMAIN_PATTERN)
+  for (const name of Object.keys(trustDomains)) {
+    if (!pattern.test(name)) {
+      tell(
+        ['trustDomains', name],
+        'wrong-trust-domain',
+        `\`${name}\` is no trust domain such as cluster.local (a-z 0-9 . _ -)`,
+        'key',
+      )
+    }
+  }
+  const needed = listeners.find(
+    ({ peerIdentity, mtls }) => peerIdentity === 'Certificate' && mtls === 'Strict',
+  )
+  if (needed && !Object.hasOwn(trustDomains, trustDomain)) {
+    tell(
+      ['trustDomains', trustDomain],
+      'bundle-missing',
+      `\`trustDomains\` has no bundle for the local trust domain \`${trustDomain}\`, so no certificate on listener \`${needed.name}\` could be verified`,
+    )
+  }
+}
+
+function checkIssuers({ serviceTokens, userTokens }: EffectiveConfiguration, tell: Tell): void {
+  const oneOf = (at: Pointer, file: string, has: readonly unknown[]): void => {
+    const given = has.filter((value) => value !== undefined).length
+    if (given === 0) tell(at, 'keys-missing', `needs \`${file}\` or \`jwksUri\``, 'key')
+    if (given > 1) tell(at, 'keys-twice', `has \`${file}\` and \`jwksUri\`; give one`, 'key')
+  }
+  for (const [issuer, { keyFile, jwksUri, scopes }] of Object.entries(serviceTokens.issuers)) {
+    const at = ['serviceTokens', 'issuers', issuer]
+    if (issuer === '') tell(at, 'wrong-value', "an issuer can't be empty", 'key')
+    oneOf(at, 'keyFile', [keyFile, jwksUri])
+    scopes.forEach((scope, index) => {
+      if (!/^(?:[!-)+-~]+|[!-)+-~]*:\*)$/.test(scope)) {
+        tell(
+          [...at, 'scopes', index],
+          'wrong-scope',
+          `\`${scope}\` is no scope: printable ASCII without blanks; \`*\` only at the end, after a colon`,
+        )
+      }
+    })
+  }
+  const seen = new Set<string>()
+  userTokens.issuers.forEach(({ issuer, jwksUri, jwksFile }, index) => {
+    const at = ['userTokens', 'issuers', index]
+    oneOf(at, 'jwksFile', [jwksFile, jwksUri])
+    if (seen.has(issuer)) tell([...at, 'issuer'], 'issuer-twice', `the issuer \`${issuer}\` is given twice`)
+    seen.add(issuer)
+    if (Object.hasOwn(serviceTokens.issuers, issuer)) {
+      tell(
+        [...at, 'issuer'],
+        'issuer-twice',
+        `the issuer \`${issuer}\` stands under serviceTokens too; it is either a service or an issuer of user tokens`,
+      )
+    }
+  })
+}
+
+/** What a URL's host is on this machine alone. */
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+function checkUrls(effective: EffectiveConfiguration, tell: Tell): void {
+  const { allowedHosts } = effective.jwks
+  allowedHosts.forEach((host, index) => {
+    if (!/^(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])$/.test(host)) {
+      tell(
+        ['jwks', 'allowedHosts', index],
+        'wrong-host',
+        `\`${host}\` is no host name; write it without scheme, port and path`,
+      )
+    }
+  })
+  const allowed = new Set(allowedHosts.map((host) => host.toLowerCase()))
+  for (const { pointer, url: text } of keySetUrls(effective)) {
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    if (!url || !/^https?:$/.test(url.protocol)) tell(pointer, 'wrong-url', `\`${text}\` is no https URL`)
+    else if (url.username !== '' || url.password !== '') {
+      tell(pointer, 'secret-in-url', 'a URL here must not hold a user name or password')
+    } else if (url.protocol === 'http:' && !LOOPBACK.has(url.hostname)) {
+      tell(pointer, 'wrong-url', `\`${text}\` must be https; http is for loopback addresses only`)
+    } else if (allowed.size > 0 && !allowed.has(url.hostname)) {
+      tell(pointer, 'host-not-allowed', `the host \`${url.hostname}\` is not among \`jwks.allowedHosts\``)
+    }
+  }
+}
+
+/** Headers with a meaning of their own on the way, which nothing of ours may take. */
+const RESERVED = new Set([
+  'authorization',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'cookie',
+  'dpop',
+  'host',
+  'keep-alive',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-forwarded-client-cert',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-portcullis-decision-id',
+  'x-portcullis-reason',
+  'x-request-id',
+])
+
+function checkHeaders({ serviceTokens, upstreamHeaders }: EffectiveConfiguration, tell: Tell): void {
+  const owner = new Map<string, string>()
+  const take = (pointer: Pointer, name: string): void => {
+    if (name === '') return
+    const earlier = owner.get(name)
+    if (RESERVED.has(name))
+      tell(pointer, 'reserved-header', `the header \`${name}\` has a meaning of its own`)
+    else if (earlier !== undefined)
+      tell(pointer, 'header-twice', `\`${earlier}\` has the header \`${name}\` already`)
+    owner.set(name, pointer.join('.'))
+  }
+  take(['serviceTokens', 'header'], serviceTokens.header)
+  for (const [option, name] of Object.entries(upstreamHeaders)) take(['upstreamHeaders', option], name)
+}
+
+type Bound = {
+  readonly pointer: Pointer
+  readonly text: string
+  readonly least: string
+  readonly most: string
+}
+
+function checkBounds(effective: EffectiveConfiguration, tell: Tell): void {
+  const { drain, certificates, serviceTokens, userTokens, jwks, limits } = effective
+  const durations: Bound[] = [
+    { pointer: ['drain', 'timeout'], text: drain.timeout, least: '0s', most: '1h' },
+    { pointer: ['drain', 'delay'], text: drain.delay, least: '0s', most: '10m' },
+    { pointer: ['certificates', 'maxLifetime'], text: certificates.maxLifetime, least: '1s', most: '100y' },
+    { pointer: ['certificates', 'gracePeriod'], text: certificates.gracePeriod, least: '0s', most: '100y' },
+    { pointer: ['serviceTokens', 'maxLifetime'], text: serviceTokens.maxLifetime, least: '1s', most: '1h' },
+    { pointer: ['userTokens', 'clockSkew'], text: userTokens.clockSkew, least: '0s', most: '5m' },
+    { pointer: ['jwks', 'refreshInterval'], text: jwks.refreshInterval, least: '1s', most: '7d' },
+    { pointer: ['jwks', 'cooldown'], text: jwks.cooldown, least: '100ms', most: '1h' },
+    { pointer: ['jwks', 'maxStale'], text: jwks.maxStale, least: '1s', most: '30d' },
+    { pointer: ['jwks', 'timeout'], text: jwks.timeout, least: '10ms', most: '1m' },
+    { pointer: ['limits', 'deadline'], text: limits.deadline, least: '1ms', most: '1m' },
+  ]
+  for (const bound of durations) within(bound, parseDurationMs, tell)
+  within(
+    { pointer: ['limits', 'maxMessageSize'], text: limits.maxMessageSize, least: '64KiB', most: '64MiB' },
+    parseSizeBytes,
+    tell,
+  )
+  if ((parseDurationMs(jwks.maxStale) ?? 0) < (parseDurationMs(jwks.refreshInterval) ?? 0)) {
+    tell(
+      ['jwks', 'maxStale'],
+      'out-of-bounds',
+      '`jwks.maxStale` is shorter than `jwks.refreshInterval`: keys would be too old before they are fetched again',
+    )
+  }
+}
+
+function within(
+  { pointer, text, least, most }: Bound,
+  parse: (text: string) => number | undefined,
+  tell: Tell,
+): void {
+  const value = parse(text) ?? NaN
+  if (!(value >= (parse(least) ?? NaN) && value <= (parse(most) ?? NaN))) {
+    tell(
+      pointer,
+      'out-of-bounds',
+      `\`${pointer.join('.')}\` is \`${text}\`, must be from ${least} to ${most}`,
+    )
+  }
+}

@@ -1,0 +1,63 @@
+import { Type } from '@sinclair/typebox'
+import { Fields, Words } from '../schema/fields.js'
+import { SpiffePatternSchema, TrustDomainSchema, path } from './fields.js'
+
+const TlsSchema = Fields(
+  {
+    certificate: path('PEM file of the certificate chain, leaf first. Watched.'),
+    key: path('PEM file of its private key. Watched.'),
+    clientCa: Type.Optional(
+      path(
+        'PEM file of the roots that client certificates must lead to. Without it no client certificate is asked for.',
+      ),
+    ),
+    allowedClients: Type.Optional(
+      Type.Array(SpiffePatternSchema, {
+        minItems: 1,
+        uniqueItems: true,
+        description: 'Who may ask. Without it, every client whose certificate leads to clientCa.',
+      }),
+    ),
+  },
+  { description: 'TLS 1.3 on this listener. Without it, plaintext.' },
+)
+
+/** One listener for Envoy's checks. */
+export const ListenerSchema = Fields({
+  name: Type.String({
+    pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$',
+    description: 'Names the listener in logs and metrics.',
+    expected: 'a name of at most 63 characters out of a-z 0-9 -, such as mesh',
+  }),
+  address: Type.String({
+    minLength: 1,
+    description: 'IP address and port (`[::]:9191`, `127.0.0.1:0`; port 0 is a free one) or `unix:/path`.',
+  }),
+  tls: Type.Optional(TlsSchema),
+  role: Words(['Sidecar', 'Gateway'], {
+    default: 'Sidecar',
+    description: 'Gateway: the asking Envoy fronts many services, and its callers are outside the mesh.',
+  }),
+  peerIdentity: Words(['Certificate', 'Principal', 'None'], {
+    default: 'Certificate',
+    description:
+      "Certificate: the workload is verified from source.certificate. Principal: source.principal is taken on the Envoy's word. None: callers have no workload.",
+  }),
+  principalTrustDomains: Type.Array(TrustDomainSchema, {
+    default: [],
+    uniqueItems: true,
+    description: 'For peerIdentity Principal: the trust domains that may be named so.',
+  }),
+  mtls: Words(['Strict', 'Permissive'], {
+    default: 'Strict',
+    description: 'Strict: the workload comes from mTLS alone. Permissive: a service token may stand in.',
+  }),
+  target: Type.Optional(
+    Type.Array(Words(['principal', 'extension', 'route']), {
+      minItems: 1,
+      uniqueItems: true,
+      description:
+        "Where the target's name comes from; all that are present must agree. Default: principal and extension for a Sidecar, extension and route for a Gateway.",
+    }),
+  ),
+})

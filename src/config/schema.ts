@@ -1,0 +1,186 @@
+import { Type } from '@sinclair/typebox'
+import type { Static } from '@sinclair/typebox'
+import { Fields, Named, Words, publishedSchema } from '../schema/fields.js'
+import {
+  SpiffePatternSchema,
+  TrustDomainSchema,
+  duration,
+  path,
+  size,
+  withOptionalDefaults,
+} from './fields.js'
+import { ListenerSchema } from './listener-schema.js'
+import { HEADER_NAME, JwksSchema, ServiceTokensSchema, UserTokensSchema } from './token-schema.js'
+
+const upstreamHeader = (name: string, description: string) =>
+  Type.String({
+    default: name,
+    pattern: `^(?:${HEADER_NAME})?$`,
+    description,
+    expected: 'a header name in lower case, or "" to leave the header out',
+  })
+
+const count = (byDefault: number, maximum: number, description: string) =>
+  Type.Integer({ default: byDefault, minimum: 1, maximum, description })
+
+/** The whole configuration once defaults are filled in. Source: FORMATS 2. */
+export const EffectiveConfigurationSchema = Fields(
+  {
+    apiVersion: Words(['portcullis.dev/v1beta1']),
+    kind: Words(['Configuration']),
+    listeners: Type.Array(ListenerSchema, { minItems: 1, description: 'Where Envoys ask.' }),
+    drain: Fields(
+      {
+        timeout: duration('20s', 'How long calls under way may take to end at shutdown.'),
+        delay: duration('0s', 'How long health says NOT_SERVING before the listeners close.'),
+      },
+      { default: {} },
+    ),
+    trustDomain: Type.String({
+      ...TrustDomainSchema,
+      default: 'cluster.local',
+      description: 'The local trust domain.',
+    }),
+    trustDomains: Named(
+      Fields({
+        bundle: Fields({ file: path('Roots as PEM, or a SPIFFE bundle as JSON Web Key Set. Watched.') }),
+      }),
+      { default: {}, description: 'Trusted trust domains, each with its own bundle.' },
+    ),
+    certificates: Fields(
+      {
+        maxLifetime: duration(
+          '24h',
+          "The longest time from notBefore to notAfter of a workload's certificate.",
+        ),
+        gracePeriod: duration('1h', 'Added to the lifetime allowed, never to notAfter.'),
+        revoked: Fields(
+          {
+            serials: Type.Array(
+              Type.String({
+                pattern: '^[0-9A-Fa-f]+(?::[0-9A-Fa-f]{2})*$',
+                maxLength: 128,
+                expected: 'a serial number in hexadecimal, such as 0a:1b:2c',
+              }),
+              { default: [], description: 'Serial numbers in hexadecimal, of whatever issuer.' },
+            ),
+            fingerprints: Type.Array(
+              Type.String({
+                pattern: '^(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31})$',
+                expected: 'the SHA-256 of a certificate in hexadecimal (64 digits)',
+              }),
+              { default: [], description: 'SHA-256 of the whole certificate, in hexadecimal.' },
+            ),
+            identities: Type.Array(SpiffePatternSchema, { default: [], description: 'SPIFFE IDs.' }),
+          },
+          { default: {}, description: 'Certificates that are refused in every mode.' },
+        ),
+      },
+      { default: {} },
+    ),
+    policy: Fields(
+      { directory: Type.String({ ...path('Folder of policy documents. Watched.'), default: './policy' }) },
+      { default: {} },
+    ),
+    serviceTokens: ServiceTokensSchema,
+    userTokens: UserTokensSchema,
+    jwks: JwksSchema,
+    stepUp: Fields(
+      {
+        status: Type.Unsafe<401 | 403>({
+          type: 'integer',
+          enum: [401, 403],
+          default: 401,
+          description: 'HTTP status of a challenge.',
+        }),
+        acrValues: Type.Array(
+          Type.String({
+            pattern: '^[!#-\\[\\]-~]+$',
+            expected: 'a word without blanks, quotes and backslashes',
+          }),
+          { default: ['mfa'], minItems: 1, description: 'acr_values of WWW-Authenticate (RFC 9470).' },
+        ),
+        realm: Type.String({
+          default: 'portcullis',
+          pattern: '^[ !#-\\[\\]-~]*$',
+          maxLength: 200,
+          description: 'realm of WWW-Authenticate; "" leaves it out.',
+          expected: 'printable ASCII without quotes and backslashes',
+        }),
+      },
+      { default: {} },
+    ),
+    upstreamHeaders: Fields(
+      {
+        userId: upstreamHeader('x-user-id', "The user's subject."),
+        userRoles: upstreamHeader('x-user-roles', "The user's roles, joined by commas."),
+        deviceTrust: upstreamHeader('x-device-trust', "Trust in the user's device."),
+        callerService: upstreamHeader('x-caller-service', 'The calling service.'),
+        callerId: upstreamHeader('x-caller-spiffe-id', "The calling workload's SPIFFE ID."),
+        obligations: upstreamHeader('x-portcullis-obligations', 'What the upstream must hold to.'),
+      },
+      { default: {}, description: "Headers set for the upstream; a caller's own copies are removed." },
+    ),
+    store: Fields(
+      {
+        type: Words(['Embedded'], { default: 'Embedded', description: 'Embedded: on local disk.' }),
+        directory: Type.String({ ...path('Folder of the embedded store.'), default: './state' }),
+      },
+      { default: {} },
+    ),
+    audit: Fields(
+      {
+        sinks: Type.Array(Fields({ type: Words(['Stdout'], { description: 'Stdout: JSON lines.' }) }), {
+          default: [{ type: 'Stdout' }],
+          minItems: 1,
+          maxItems: 1,
+          description: 'Where security events go.',
+        }),
+        overflow: Words(['Block', 'Drop', 'FailClosed'], {
+          default: 'Block',
+          description: 'With the buffer full: wait within the deadline, drop and count, or deny.',
+        }),
+        buffer: count(10_000, 10_000_000, 'Events held at most.'),
+      },
+      { default: {} },
+    ),
+    health: Fields(
+      {
+        listen: Type.String({
+          default: '[::]:8282',
+          description: 'IP address and port of /livez, /readyz, /metrics; "" switches it off.',
+        }),
+      },
+      { default: {} },
+    ),
+    limits: Fields(
+      {
+        maxMessageSize: size('4MiB', 'Larger checks are refused.'),
+        deadline: duration('200ms', 'Time for a check that brings no deadline of its own.'),
+      },
+      { default: {} },
+    ),
+    caches: Fields(
+      {
+        tokens: count(50_000, 10_000_000, 'Verified tokens remembered, of services and users each.'),
+        certificates: count(10_000, 10_000_000, 'Verified certificates remembered.'),
+      },
+      { default: {} },
+    ),
+    showMessages: Type.Boolean({
+      default: false,
+      description: 'Tell callers the message of a refusal beside its reason. Messages may name rules.',
+    }),
+  },
+  { title: 'Configuration' },
+)
+export type EffectiveConfiguration = Static<typeof EffectiveConfigurationSchema>
+
+/** What a user's document is checked against. */
+export const WrittenConfigurationSchema = withOptionalDefaults(EffectiveConfigurationSchema)
+
+/** JSON Schema of portcullis.yaml, for publication. */
+export const configurationSchema: Record<string, unknown> = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  ...publishedSchema(WrittenConfigurationSchema),
+}
