@@ -9,7 +9,7 @@ export type EmbeddedReplayGuardOptions = {
   /** When this process started, in milliseconds since the epoch. */
   readonly startedAtMs: number
   readonly now: () => number
-  /** Live claims held at once, about 150 bytes each. Beyond it every claim is `unavailable`. */
+  /** Live claims held at once, about 100 bytes each. Beyond it every claim is `unavailable`. */
   readonly maxEntries?: number
   /** Told when the file of the last shutdown is there and can't be used. */
   readonly warn: (message: string) => void
@@ -191,5 +191,5 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT'
 }

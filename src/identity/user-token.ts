@@ -25,6 +25,8 @@ export type UserTokenIssuer = {
 export type UserTokenRules = {
   /** By the exact `iss`. */
   readonly issuers: ReadonlyMap<string, UserTokenIssuer>
+  /** How far an issuer's clock may differ, for `exp`, `nbf` and `iat`. */
+  readonly clockSkewMs: number
   readonly verdicts: VerdictCache<TokenVerdict<UserTokenClaims>>
 }
 
@@ -35,8 +37,6 @@ export type UserTokenClaims = {
   readonly notBeforeMs: number
 }
 
-/** How far an issuer's clock may differ, in milliseconds, for `exp`, `nbf` and `iat`. */
-export const USER_TOKEN_SKEW_MS = 5_000
 const ACCESS_TOKEN_TYPE = 'at+jwt'
 const TYPES = new Set(['', 'jwt', ACCESS_TOKEN_TYPE])
 const BEARER = /^bearer ([A-Za-z0-9._-]+)$/i
@@ -60,7 +60,7 @@ export function userTokenVerifier(
     if (token === undefined) return NOT_BEARER
     return andThen(verifyToken(kind, rules.verdicts, token, nowMs), (verdict) => {
       if (!verdict.ok) return verdict
-      const refusal = checkUserTokenTime(verdict.value, nowMs)
+      const refusal = checkUserTokenTime(verdict.value, rules.clockSkewMs, nowMs)
       return refusal ? { ok: false, refusal } : verdict.value.verified
     })
   }
@@ -101,19 +101,24 @@ export function readUserToken(jwt: Jwt, issuer: UserTokenIssuer): NormalisedClai
   }
   const read = readUserPrincipal(claims, issuer.mapping)
   if (!read.ok) return read
-  const expiresAtMs = exp + USER_TOKEN_SKEW_MS
-  const value = {
+  const value: UserTokenClaims = {
     verified: { ok: true, value: read.principal },
-    expiresAtMs,
+    expiresAtMs: exp,
     notBeforeMs: Math.max(nbf, iat),
-  } as const
-  return { ok: true, value, expiresAtMs }
+  }
+  return { ok: true, value, expiresAtMs: exp }
 }
 
 /** Is it in its time, clock differences granted? */
-export function checkUserTokenTime(claims: UserTokenClaims, nowMs: number): Refusal | undefined {
-  if (nowMs >= claims.expiresAtMs) return { reason: 'user-token-expired', message: 'it has expired' }
-  if (claims.notBeforeMs > nowMs + USER_TOKEN_SKEW_MS) {
+export function checkUserTokenTime(
+  claims: UserTokenClaims,
+  clockSkewMs: number,
+  nowMs: number,
+): Refusal | undefined {
+  if (nowMs >= claims.expiresAtMs + clockSkewMs) {
+    return { reason: 'user-token-expired', message: 'it has expired' }
+  }
+  if (claims.notBeforeMs > nowMs + clockSkewMs) {
     return { reason: 'user-token-not-yet-valid', message: 'it is not valid yet' }
   }
   return undefined

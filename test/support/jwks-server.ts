@@ -1,5 +1,4 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 
 /** How the server answers from now on. */
 export type JwksBehaviour =
@@ -36,7 +35,9 @@ export class JwksServer {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/jwks.json`
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') throw new Error('the server does not listen')
+    return `http://127.0.0.1:${address.port}/jwks.json`
   }
 
   /** Ends every connection, hanging ones too. */
