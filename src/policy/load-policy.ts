@@ -12,7 +12,7 @@ import { policyWarnings } from './warnings.js'
 export type Policy = {
   readonly matrix: Matrix
   readonly adaptive: AdaptivePolicy
-  /** SHA-256 of what the documents say, hex. */
+  /** SHA-256 of the files' names and bytes, hex. */
   readonly revision: string
   readonly documents: number
   /** Built-in rules that nothing feeds in this configuration; to be said once at start. */
@@ -23,6 +23,8 @@ export type LoadOptions = {
   readonly localTrustDomain: string
   /** All that are configured; the local one need not be repeated. */
   readonly trustDomains: readonly string[]
+  /** Rule sources and the revision name files from here, so that they don't depend on where it is mounted. */
+  readonly directory?: string
 }
 
 export type LoadedPolicy =
@@ -43,10 +45,13 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
   if (documents.length === 0 && problems.length === 0) problems.push(nothingFound(files))
   const partial = problems.length > 0
 
-  const revision = revisionOf(documents.map(({ source }) => source.value))
+  const nameOf = relativeTo(options.directory)
+  const revision = revisionOf(files.map(({ file, text }) => ({ file: nameOf(file), text })))
   const matrix = compileMatrix({
     documents: documents.flatMap((document, index) =>
-      document.kind === 'AdaptivePolicy' ? [] : [{ ...document, index, sourceOf: sourceOf(document) }],
+      document.kind === 'AdaptivePolicy'
+        ? []
+        : [{ ...document, index, sourceOf: sourceOf(document, nameOf) }],
     ),
     ...options,
     revision,
@@ -59,7 +64,7 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
   }
   const adaptive = compileAdaptive(
     documents.flatMap((document) =>
-      document.kind === 'AdaptivePolicy' ? [adaptiveOf(document, partial, problems)] : [],
+      document.kind === 'AdaptivePolicy' ? [adaptiveOf(document, nameOf, partial, problems)] : [],
     ),
     directoryOf(documents, options),
   )
@@ -81,22 +86,31 @@ function nothingFound(files: readonly PolicyFile[]): Problem {
   return { severity: 'error', code: 'no-policy', message, position: undefined }
 }
 
-function sourceOf({ source }: PolicyDocument): AdaptiveDocument['sourceOf'] {
+type NameOf = (file: string) => string
+
+function relativeTo(directory: string | undefined): NameOf {
+  if (directory === undefined) return (file) => file
+  const prefix = directory.endsWith('/') ? directory : `${directory}/`
+  return (file) => (file.startsWith(prefix) ? file.slice(prefix.length) : file)
+}
+
+function sourceOf({ source }: PolicyDocument, nameOf: NameOf): AdaptiveDocument['sourceOf'] {
   return (pointer) => {
     const { file, line, column } = source.positionOf(pointer)
-    return `${file}:${line}:${column}`
+    return `${nameOf(file)}:${line}:${column}`
   }
 }
 
 function adaptiveOf(
   document: Extract<PolicyDocument, { kind: 'AdaptivePolicy' }>,
+  nameOf: NameOf,
   partial: boolean,
   problems: Problem[],
 ): AdaptiveDocument {
   return {
     metadata: document.metadata,
     spec: document.spec,
-    sourceOf: sourceOf(document),
+    sourceOf: sourceOf(document, nameOf),
     report: (pointer, message, code) => {
       if (partial && LINK_CODES.has(code)) return
       problems.push({ severity: 'error', code, message, position: document.source.positionOf(pointer) })

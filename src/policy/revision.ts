@@ -1,20 +1,15 @@
 import { createHash } from 'node:crypto'
+import type { PolicyFile } from './read-documents.js'
 
 /**
- * Content hash of documents: SHA-256, hex. What counts is what the documents say: not the order of files, of
- * documents or of fields, and neither comments nor layout.
+ * Content hash of a directory: SHA-256, hex, over the files' names and bytes. The order in which they were
+ * listed doesn't count. Layout and comments do, because rule sources are lines.
  */
-export function revisionOf(documents: readonly unknown[]): string {
+export function revisionOf(files: readonly PolicyFile[]): string {
   const hash = createHash('sha256')
-  for (const text of documents.map((document) => JSON.stringify(document, sortedKeys)).sort()) {
-    hash.update(text).update('\n')
+  for (const { file, text } of files.toSorted((a, b) => (a.file < b.file ? -1 : Number(a.file > b.file)))) {
+    const bytes = Buffer.from(text)
+    hash.update(`${Buffer.byteLength(file)}:${file}${bytes.length}:`).update(bytes)
   }
   return hash.digest('hex')
-}
-
-function sortedKeys(_: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  const sorted: Record<string, unknown> = Object.create(null)
-  for (const [key, field] of Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) sorted[key] = field
-  return sorted
 }
