@@ -46,7 +46,11 @@ export function authorize(
   const found = resolveTarget(policy.matrix, question.request, question.listener, question.asker)
   if (!found.ok) {
     steps?.push({ step: 'target', outcome: 'fail', detail: found.refusal.message })
-    return conclude({ refusal: found.refusal, mode: policy.matrix.defaults.mode, revision: policy.revision })
+    return conclude({
+      refusals: [found.refusal],
+      mode: policy.matrix.defaults.mode,
+      revision: policy.revision,
+    })
   }
   const target = found.target
   steps?.push({
@@ -77,7 +81,7 @@ export function decide(
       outcome: 'fail',
       detail: `${identified.refusal.reason}: ${identified.refusal.message}`,
     })
-    return conclude({ ...known, refusal: identified.refusal })
+    return conclude({ ...known, refusals: [identified.refusal] })
   }
   const { workload, user } = identified.identity
   const caller = workload && serviceOfIdentity(policy.matrix, workload.spiffeId)
@@ -98,10 +102,11 @@ export function decide(
   if (device.refusal) steps?.push({ step: 'device', outcome: 'fail', detail: device.refusal.message })
   const adaptive = evaluateAdaptive(policy.adaptive, facts, steps)
   const stepUp = evaluateEndpointStepUp(endpoint, policy.adaptive, facts, steps)
-  const enforced = mostSevere(matrix.permit ? [device.refusal, adaptive.refusal, stepUp] : [matrix.refusal])
   return conclude({
     ...known,
-    refusal: enforced,
+    refusals: matrix.permit
+      ? [device.refusal, adaptive.refusal, stepUp]
+      : [matrix.refusal, device.refusal, adaptive.refusal, stepUp],
     recorded: matrix.shadowed ?? adaptive.shadowed,
     workload,
     user,
@@ -115,7 +120,8 @@ export function decide(
 }
 
 type Findings = {
-  readonly refusal: Refusal | undefined
+  /** In the order of the steps. */
+  readonly refusals: readonly (Refusal | undefined)[]
   /** A refusal by a rule that is itself in Shadow or Observe: recorded, never applied. */
   readonly recorded?: Refusal | undefined
   readonly mode: Mode
@@ -132,26 +138,16 @@ type Findings = {
   readonly obligations?: Decision['obligations']
 }
 
-/** Refusals that no step-up cures win over those that one does; else the earlier step wins. */
-function mostSevere(refusals: readonly (Refusal | undefined)[]): Refusal | undefined {
-  let worst: Refusal | undefined
-  for (const refusal of refusals) {
-    if (refusal && (!worst || (worst.stepUp && !refusal.stepUp))) worst = refusal
-  }
-  return worst
-}
-
 /** Applies the mode: what Enforce refuses, Shadow and Observe let pass and record. Source: FORMATS 1, rule 9. */
 function conclude(findings: Findings): Decision {
-  const { refusal } = findings
-  const mode = refusal?.mode ?? findings.mode
-  const refused = refusal !== undefined && (mode === 'Enforce' || REFUSED_IN_EVERY_MODE.has(refusal.reason))
-  const unenforced = refused ? undefined : (refusal ?? findings.recorded)
+  const enforced = mostSevere(findings.refusals, (refusal) => isEnforced(refusal, findings.mode))
+  const unenforced = enforced ? undefined : (mostSevere(findings.refusals, () => true) ?? findings.recorded)
+  const decisive = enforced ?? unenforced
   return {
-    outcome: refused ? outcomeOf(refusal) : 'allow',
-    reason: refused ? refusal.reason : 'allowed',
-    message: refused ? refusal.message : '',
-    mode,
+    outcome: enforced ? outcomeOf(enforced) : 'allow',
+    reason: enforced ? enforced.reason : 'allowed',
+    message: enforced ? enforced.message : '',
+    mode: enforced?.mode ?? findings.mode,
     wouldBe: unenforced && {
       outcome: outcomeOf(unenforced),
       reason: unenforced.reason,
@@ -163,15 +159,32 @@ function conclude(findings: Findings): Decision {
     target: findings.target,
     endpoint: findings.endpoint,
     operation: findings.operation,
-    rule: refusal ? refusal.rule : findings.rule,
-    ruleSource: refusal ? refusal.ruleSource : findings.ruleSource,
+    rule: decisive ? decisive.rule : findings.rule,
+    ruleSource: decisive ? decisive.ruleSource : findings.ruleSource,
     riskScore: findings.risk?.score,
     riskFactors: findings.risk?.factors,
     obligations: findings.obligations ?? [],
-    stepUp: refused ? refusal.stepUp : undefined,
-    scopes: refused ? refusal.scopes : undefined,
+    stepUp: enforced?.stepUp,
+    scopes: enforced?.scopes,
     revision: findings.revision,
   }
+}
+
+/** A forbid's or an adaptive rule's own mode is narrower than the target's. */
+function isEnforced(refusal: Refusal, mode: Mode): boolean {
+  return (refusal.mode ?? mode) === 'Enforce' || REFUSED_IN_EVERY_MODE.has(refusal.reason)
+}
+
+/** Refusals that no step-up cures win over those that one does; else the earlier step wins. */
+function mostSevere(
+  refusals: readonly (Refusal | undefined)[],
+  counts: (refusal: Refusal) => boolean,
+): Refusal | undefined {
+  let worst: Refusal | undefined
+  for (const refusal of refusals) {
+    if (refusal && counts(refusal) && (!worst || (worst.stepUp && !refusal.stepUp))) worst = refusal
+  }
+  return worst
 }
 
 function outcomeOf(refusal: Refusal): 'deny' | 'challenge' {

@@ -1,0 +1,133 @@
+import type { Decision } from '../decision/decision.js'
+import type { RefusalReason } from '../decision/reason.js'
+import { andThen, type Eventually } from '../identity/eventually.js'
+import type { SecurityEventInput } from '../audit/security-event.js'
+import type { AccessRequest } from '../request/access-request.js'
+import type { Asker, ListenerRules } from '../request/listener.js'
+import { type ReadAccessRequest, readAccessRequest } from './read-access-request.js'
+import { replyTo, type ReplyOptions } from './reply.js'
+
+/** What the transport knows of one Check beside its bytes. */
+export type CheckCall = {
+  /** Absolute, milliseconds since the epoch; undefined when Envoy set none. */
+  readonly deadlineMs: number | undefined
+  readonly asker: Asker
+  /** Envoy's own span, from the gRPC metadata. */
+  readonly traceparent: string | undefined
+}
+
+/** Request bytes to reply bytes. Never rejects and never throws: what breaks is an audited deny. */
+export type Check = (message: Buffer, call: CheckCall) => Eventually<Buffer>
+
+/** Writes the event of a decision; waits for room in its sink at most `waitMs`. */
+export type RecordEvent = (event: SecurityEventInput, waitMs: number) => Eventually<'accepted' | 'refused'>
+
+export type CheckParts = {
+  readonly listener: ListenerRules
+  /** Decides on the policy in force now; undefined before the first policy is loaded. */
+  readonly authorize: (request: AccessRequest, asker: Asker, nowMs: number) => Eventually<Decision>
+  readonly record: RecordEvent
+  /** Told of every decision that is sent, for metrics. */
+  readonly observe: (decision: Decision, durationUs: number) => void
+  /** Told of what broke, for the log. */
+  readonly report: (error: unknown) => void
+  readonly newDecisionId: () => string
+  readonly revision: () => string
+  readonly serviceTokenHeader: string
+  readonly reply: ReplyOptions
+  /** For a Check without a deadline of its own, milliseconds. */
+  readonly defaultDeadlineMs: number
+  readonly nowMs: () => number
+  /** Monotonic, microseconds. */
+  readonly clockUs: () => number
+}
+
+/** Time kept back from Envoy's deadline for writing the answer and its way home, milliseconds. */
+const ANSWER_MARGIN_MS = 15
+
+/**
+ * The only place that catches. Whatever happens, the reply is bytes with an explicit status: a request that
+ * can't be read, an answer that isn't there in time, a bug, a full audit buffer are denies with their reasons.
+ */
+export function createCheck(parts: CheckParts): Check {
+  const lastResort = parts.reply.lastResort
+
+  function refuse(reason: RefusalReason, message: string): Decision {
+    return { outcome: 'deny', reason, message, mode: 'Enforce', obligations: [], revision: parts.revision() }
+  }
+
+  return (message, call) => {
+    const startedUs = parts.clockUs()
+    const nowMs = parts.nowMs()
+    const deadlineMs = (call.deadlineMs ?? nowMs + parts.defaultDeadlineMs) - ANSWER_MARGIN_MS
+    let read: ReadAccessRequest | undefined
+
+    /** Writes, records, counts, and hands out the reply; in that order, so that an event tells what was sent. */
+    const finish = (decision: Decision): Eventually<Buffer> => {
+      const decisionId = parts.newDecisionId()
+      const request = read?.ok ? read.request : undefined
+      const unreadable = read?.ok === false ? read : undefined
+      const reply = replyTo(decision, decisionId, request ?? unreadable, parts.reply)
+      const durationUs = parts.clockUs() - startedUs
+      const event = {
+        decision,
+        decisionId,
+        request,
+        unreadable,
+        traceparent: call.traceparent,
+        nowMs,
+        durationUs,
+      }
+      return andThen(parts.record(event, deadlineMs - parts.nowMs()), (kept) => {
+        if (kept === 'accepted') {
+          parts.observe(decision, durationUs)
+          return reply
+        }
+        const unrecorded = refuse('state-unavailable', 'the security event could not be recorded')
+        parts.observe(unrecorded, durationUs)
+        return replyTo(unrecorded, decisionId, request ?? unreadable, parts.reply)
+      })
+    }
+
+    const fail = (error: unknown): Eventually<Buffer> => {
+      parts.report(error)
+      try {
+        const answer = finish(refuse('internal-error', 'the decision failed'))
+        return answer instanceof Promise ? answer.catch(giveUp) : answer
+      } catch (again) {
+        return giveUp(again)
+      }
+    }
+
+    const giveUp = (error: unknown): Buffer => {
+      parts.report(error)
+      return lastResort
+    }
+
+    try {
+      read = readAccessRequest(message, parts.serviceTokenHeader)
+      if (!read.ok) return finish(refuse('ambiguous-request', read.message))
+      const decision = parts.authorize(read.request, call.asker, nowMs)
+      if (!(decision instanceof Promise)) return finish(decision)
+      const late = refuse('state-unavailable', 'a credential could not be verified before the deadline')
+      return settleBefore(decision, deadlineMs - nowMs, late)
+        .then(finish)
+        .catch(fail)
+    } catch (error) {
+      return fail(error)
+    }
+  }
+}
+
+/** The promise's value, or `otherwise` once `ms` have passed. */
+async function settleBefore<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, ms), otherwise)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,92 @@
+import type { Config } from '../config/config.js'
+import { compileCertificatePolicy } from '../identity/certificate-policy.js'
+import { CertificateVerifier } from '../identity/certificate-verifier.js'
+import type { Verifiers } from '../identity/identify.js'
+import type { ReplayGuard } from '../identity/replay.js'
+import { type ServiceTokenClaims, serviceTokenVerifier } from '../identity/service-token.js'
+import { tokenVerdicts } from '../identity/signed-token.js'
+import type { TrustBundles } from '../identity/trust-bundles.js'
+import { type UserTokenClaims, userTokenVerifier } from '../identity/user-token.js'
+import type { VerdictCacheLimits } from '../identity/verdict-cache.js'
+import type { LiveKeys } from './live-keys.js'
+import { StartFailure } from './log.js'
+
+/** Verifications under way at once; beyond it a never-seen credential is `overloaded`. */
+const MAX_PENDING = 64
+/** UTF-16 units of the longest credential that is remembered. */
+const MAX_KEY_LENGTH = 16 * 1024
+
+/** Every verifier of a request's credentials, with its cache. */
+export type LiveVerifiers = Verifiers & {
+  readonly sizes: () => Readonly<Record<'certificates' | 'serviceTokens' | 'userTokens', CacheSize>>
+}
+
+type CacheSize = { readonly accepted: number; readonly refused: number; readonly pending: number }
+
+/** Throws StartFailure where the deny-list holds what can't be read. */
+export function openVerifiers(
+  config: Config,
+  bundles: TrustBundles,
+  keys: LiveKeys,
+  replay: ReplayGuard,
+): LiveVerifiers {
+  const compiled = compileCertificatePolicy(config.certificates)
+  if (!compiled.ok) {
+    throw new StartFailure(
+      compiled.problems.map(
+        ({ list, index, problem }) => `certificates.revoked.${list}[${index}]: ${problem}`,
+      ),
+    )
+  }
+  const certificates = new CertificateVerifier(bundles, compiled.policy, limits(config.caches.certificates))
+  const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens))
+  const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens))
+  return {
+    serviceTokenHeader: config.serviceTokens.header,
+    certificate: (request, nowMs) => certificates.verify(request, nowMs),
+    serviceToken: serviceTokenVerifier({
+      issuers: new Map(
+        [...config.serviceTokens.issuers].map(([issuer, entry]) => [
+          issuer,
+          { service: entry.service, scopes: entry.scopes, keys: keys.of(entry.keys) },
+        ]),
+      ),
+      maxLifetimeMs: config.serviceTokens.maxLifetimeMs,
+      trustDomain: config.trustDomain,
+      replay,
+      verdicts: serviceVerdicts,
+    }),
+    userToken: userTokenVerifier({
+      issuers: new Map(
+        config.userTokens.issuers.map((entry) => [
+          entry.issuer,
+          {
+            audiences: entry.audiences,
+            keys: keys.of(entry.keys),
+            algorithms: entry.algorithms,
+            mapping: { claims: entry.claims, roles: entry.roles },
+            requireAccessTokenType: entry.typ === 'at+jwt',
+            senderConstraint: 'Optional',
+          },
+        ]),
+      ),
+      clockSkewMs: config.userTokens.clockSkewMs,
+      verdicts: userVerdicts,
+    }),
+    sizes: () => ({
+      certificates: certificates.size,
+      serviceTokens: serviceVerdicts.size,
+      userTokens: userVerdicts.size,
+    }),
+  }
+}
+
+/** Refused credentials get a tenth of the room: remembering them only saves work. */
+function limits(entries: number): VerdictCacheLimits {
+  return {
+    maxAccepted: entries,
+    maxRefused: Math.max(1, Math.ceil(entries / 10)),
+    maxPending: MAX_PENDING,
+    maxKeyLength: MAX_KEY_LENGTH,
+  }
+}
