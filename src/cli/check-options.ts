@@ -1,0 +1,196 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { parseDurationMs } from '../schema/units.js'
+import type { HypotheticalCaller } from './hypothetical-caller.js'
+import type { HypotheticalCall } from './hypothetical-check.js'
+
+export type CheckOptions = {
+  readonly policy?: string
+  readonly config?: string
+  readonly trustDomain?: string
+  readonly caller?: string
+  readonly workloadScope?: readonly string[]
+  readonly target?: string
+  readonly method: string
+  readonly path: string
+  readonly host?: string
+  readonly header?: readonly (readonly [string, string])[]
+  readonly grpc?: string
+  readonly tcp?: true
+  readonly port: number
+  readonly sourceIp: string
+  readonly listenerRole: 'Sidecar' | 'Gateway'
+  readonly mtls: 'Strict' | 'Permissive'
+  readonly user?: string
+  readonly issuer: string
+  readonly role?: readonly string[]
+  readonly userScope?: readonly string[]
+  readonly claim?: Readonly<Record<string, unknown>>
+  readonly mfa?: true
+  readonly authAge?: number
+  readonly risk?: number
+  readonly deviceTrust?: 'high' | 'medium' | 'low'
+  readonly at?: number
+  readonly output: 'text' | 'json'
+}
+
+export function addCheckOptions(command: Command): Command {
+  return command
+    .optionsGroup('Policy:')
+    .option('--policy <directory>', 'folder of policy documents (default: ./policy, or what --config says)')
+    .option('-c, --config <file>', 'a configuration: its policy, trust domains and claim mappings')
+    .option('--trust-domain <name>', 'the local trust domain (default: cluster.local, or what --config says)')
+    .optionsGroup('Call:')
+    .option('--target <service>', 'called service, namespace/name')
+    .option('--method <method>', 'HTTP method', 'GET')
+    .option('--path <path>', 'path with its query', '/')
+    .option('--host <name>', 'host (default: the name of the target)')
+    .option('--header <name:value>', 'a request header; may be repeated', collectHeader)
+    .option('--grpc <service/method>', 'a gRPC call, for example shop.v1.Payments/Refund')
+    .option('--tcp', 'a TCP connection, to --port')
+    .option('--port <number>', 'port at the target', wholeNumber(0, 65_535), 0)
+    .option('--source-ip <address>', "the peer's address", '127.0.0.1')
+    .addOption(
+      new Option('--listener-role <role>', 'who asks').choices(['Sidecar', 'Gateway']).default('Sidecar'),
+    )
+    .addOption(
+      new Option('--mtls <mode>', 'of the listener').choices(['Strict', 'Permissive']).default('Strict'),
+    )
+    .option('--at <time>', 'when, RFC 3339 (default: now)', parseTime)
+    .optionsGroup('Caller:')
+    .option('--caller <workload>', 'calling workload, as a SPIFFE ID or namespace/name')
+    .option('--workload-scope <scope>', 'of its service token; may be repeated', collect)
+    .option('--user <subject>', 'sub of the user')
+    .option('--issuer <url>', "iss of the user's token", 'https://idp.example')
+    .option('--role <name>', 'of the user; may be repeated', collect)
+    .option('--user-scope <scope>', "of the user's token; may be repeated", collect)
+    .option(
+      '--claim <name=value>',
+      "of the user's token, value as JSON or plain text; may be repeated",
+      collectClaim,
+    )
+    .option('--mfa', 'the user showed several factors')
+    .option('--auth-age <duration>', "time since the user's last active authentication", duration)
+    .option('--risk <score>', 'risk_score of the token, 0 to 100', wholeNumber(0, 100))
+    .addOption(
+      new Option('--device-trust <level>', "of the user's device").choices(['high', 'medium', 'low']),
+    )
+    .optionsGroup('Output:')
+    .addOption(
+      new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'),
+    )
+}
+
+/** As Envoy would describe the call. */
+export function callOf(options: CheckOptions): HypotheticalCall {
+  const grpc = options.grpc !== undefined
+  return {
+    http: options.tcp
+      ? undefined
+      : {
+          method: grpc ? 'POST' : options.method,
+          path: grpc ? `/${options.grpc}` : options.path,
+          host: options.host ?? options.target?.split('/')[1] ?? '',
+          headers: grpc
+            ? [['content-type', 'application/grpc'], ...(options.header ?? [])]
+            : (options.header ?? []),
+        },
+    target: options.target,
+    sourceIp: options.sourceIp,
+    destinationPort: options.port,
+  }
+}
+
+/** The claims of the user's token; auth_time counts back from `nowMs`. */
+export function userOf(options: CheckOptions, nowMs: number): HypotheticalCaller['user'] {
+  if (options.user === undefined) return undefined
+  const used = {
+    iss: options.issuer,
+    sub: options.user,
+    roles: options.role,
+    scope: options.userScope?.join(' '),
+    mfa_verified: options.mfa,
+    auth_time: options.authAge === undefined ? undefined : Math.floor((nowMs - options.authAge) / 1000),
+    risk_score: options.risk,
+    device_trust_level: options.deviceTrust,
+  }
+  const given = Object.entries(used).filter(([, value]) => value !== undefined)
+  return { raw: options.claim ?? {}, used: Object.fromEntries(given) }
+}
+
+/** What contradicts itself or lacks something, in words. */
+export function wrongUsage(options: CheckOptions): string | undefined {
+  if (options.target === undefined && options.listenerRole === 'Sidecar') {
+    return '--target is missing; only a Gateway listener finds it by host and path'
+  }
+  if (options.tcp && (options.grpc !== undefined || options.port === 0)) {
+    return options.port === 0 ? '--tcp needs --port' : '--tcp and --grpc exclude each other'
+  }
+  if (options.listenerRole === 'Gateway' && options.caller !== undefined) {
+    return 'nobody outside has a workload: --caller and --listener-role Gateway exclude each other'
+  }
+  const ofUser = [
+    options.role,
+    options.userScope,
+    options.claim,
+    options.mfa,
+    options.authAge,
+    options.risk,
+    options.deviceTrust,
+  ]
+  if (options.user === undefined && ofUser.some((given) => given !== undefined)) {
+    return '--role, --user-scope, --claim, --mfa, --auth-age, --risk and --device-trust need --user'
+  }
+  return undefined
+}
+
+function collect(value: string, earlier: readonly string[] = []): string[] {
+  return [...earlier, value]
+}
+
+function collectHeader(
+  text: string,
+  earlier: readonly (readonly [string, string])[] = [],
+): (readonly [string, string])[] {
+  const match = /^([^:\s]+):\s*(.*)$/s.exec(text)
+  if (!match) throw new InvalidArgumentError('give a name and a value, for example x-env:prod.')
+  return [...earlier, [(match[1] ?? '').toLowerCase(), match[2] ?? '']]
+}
+
+function collectClaim(
+  text: string,
+  earlier: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const equals = text.indexOf('=')
+  if (equals < 1) throw new InvalidArgumentError('give a name and a value, for example department=sales.')
+  return { ...earlier, [text.slice(0, equals)]: jsonOrText(text.slice(equals + 1)) }
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^[0-9]+$/.test(text) && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`give a whole number from ${least} to ${most}.`)
+  }
+}
+
+function duration(text: string): number {
+  const milliseconds = parseDurationMs(text)
+  if (milliseconds === undefined) throw new InvalidArgumentError('give a duration, for example 5m.')
+  return milliseconds
+}
+
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+
+function parseTime(text: string): number {
+  const ms = RFC_3339.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('give a time such as 2026-03-01T12:00:00Z.')
+  return ms
+}

@@ -1,0 +1,58 @@
+import type { Decision, Step } from '../decision/decision.js'
+import type { Style } from './style.js'
+
+/** A decision with the way to it, and what was asked in words. */
+export type DecisionReport = {
+  readonly decision: Decision
+  readonly steps: readonly Step[]
+  readonly asked: string
+}
+
+const MARKS = { pass: '✓', fail: '✗', skip: '-', info: '·' } as const
+
+/** One line that says it all, then the steps in their order, then where the deciding rule is written. */
+export function writeReportText({ decision, steps, asked }: DecisionReport, style: Style): string {
+  const paint = decision.outcome === 'allow' ? style.good : style.bad
+  const endpoint = decision.endpoint === undefined ? '' : ` (${decision.endpoint})`
+  const lines = [`${paint(decision.outcome.toUpperCase())}  ${decision.reason}  ${asked}${endpoint}`]
+  if (decision.message !== '') lines.push(`  ${decision.message}`)
+  const width = Math.max(0, ...steps.map(({ step }) => step.length))
+  for (const { step, outcome, detail } of steps) {
+    const mark =
+      outcome === 'pass'
+        ? style.good(MARKS.pass)
+        : outcome === 'fail'
+          ? style.bad(MARKS.fail)
+          : MARKS[outcome]
+    lines.push(`  ${mark} ${step.padEnd(width)}  ${detail}`)
+  }
+  for (const [name, value] of facts(decision))
+    lines.push(`  ${style.faint(name.padEnd(width + 2))}  ${value}`)
+  return `${lines.join('\n')}\n`
+}
+
+function facts(decision: Decision): (readonly [name: string, value: string])[] {
+  const { rule, ruleSource, wouldBe, stepUp, riskScore } = decision
+  const found: (readonly [string, string])[] = []
+  if (rule !== undefined || ruleSource !== undefined) {
+    found.push(['rule', [rule, ruleSource].filter((part) => part !== undefined).join('  ')])
+  }
+  if (wouldBe) found.push(['Enforce', `${wouldBe.outcome} ${wouldBe.reason}: ${wouldBe.message}`])
+  if (stepUp) found.push(['challenge', `${stepUp.factor}, authenticated within ${stepUp.maxAgeSeconds} s`])
+  if (riskScore !== undefined && riskScore > 0) found.push(['risk', String(riskScore)])
+  if (decision.obligations.length > 0) found.push(['obligations', decision.obligations.join(', ')])
+  return found
+}
+
+/** The same for programs; what is unknown is absent. */
+export function writeReportJson({ decision, steps }: DecisionReport): string {
+  const { outcome, workload, user, ...rest } = decision
+  const report = {
+    decision: outcome,
+    ...rest,
+    workload: workload?.spiffeId.text,
+    user: user && { issuer: user.issuer, subject: user.subject, roles: user.roles, scopes: user.scopes },
+    steps,
+  }
+  return `${JSON.stringify(report, undefined, 2)}\n`
+}

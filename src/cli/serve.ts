@@ -1,0 +1,51 @@
+import type { Command } from 'commander'
+import type { Config } from '../config/config.js'
+import { addConfigOptions, type ConfigOptions, readConfig } from './config-file.js'
+import type { CliIo } from './io.js'
+
+/** `portcullis serve`. */
+export function register(program: Command, io: CliIo): void {
+  addConfigOptions(program.command('serve').description('answer Envoy until told to stop'))
+    .addHelpText(
+      'after',
+      '\nSecurity events go to standard output, everything else to standard error. SIGTERM and SIGINT drain first; a second one ends at once.\n\nExample:\n  portcullis serve --config portcullis.yaml --listen [::]:9191',
+    )
+    .action(async (options: ConfigOptions) => {
+      const loaded = await readConfig(options, io)
+      if (loaded) await serve(loaded.config, io)
+    })
+}
+
+/** Runs until a signal; exit code 2 with every problem when it could not start, and then nothing listens. */
+async function serve(config: Config, io: CliIo): Promise<void> {
+  const { start, StartFailure } = await import('../main.js')
+  const asked = stopSignal()
+  try {
+    const running = await start(config, { events: process.stdout, log: io.stderr })
+    await asked
+    await running.stop()
+  } catch (error) {
+    if (!(error instanceof StartFailure)) throw error
+    for (const problem of error.problems) io.stderr(`error: ${problem}\n`)
+    io.exitCode = 2
+  }
+}
+
+/** Resolves with the first signal; the second one ends the process as if nobody had listened. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (!asked) {
+        asked = true
+        resolve()
+        return
+      }
+      process.removeListener('SIGTERM', onSignal)
+      process.removeListener('SIGINT', onSignal)
+      process.kill(process.pid, signal)
+    }
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+  })
+}
