@@ -1,0 +1,127 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { isSeq, parseDocument } from 'yaml'
+import type { KeyPair } from '../test/support/certificate-authority.js'
+import { type Pki, writeIdentity } from './pki.js'
+import { renderShipped, type Substitutions } from './render-shipped.js'
+import { PORTS, type Service } from './services.js'
+
+export const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
+
+const PORTCULLIS_HOST = 'portcullis-headless.portcullis-system.svc.cluster.local'
+const PORTCULLIS_WORKLOAD = 'portcullis-system/portcullis'
+
+/** Files of envoy/ beside the bootstraps, the same for every Envoy. */
+const SHARED_FILES = ['mesh/clusters.yaml', 'mesh/routes.yaml', 'sds/identity.yaml', 'sds/trust.yaml']
+
+/** The service that a shipped bootstrap was written for. */
+const WRITTEN_FOR: Readonly<Record<Service['envoy'], string>> = {
+  'sidecar.yaml': 'payment-service',
+  'sidecar-tcp.yaml': 'database-service',
+  'gateway.yaml': 'gateway',
+}
+
+export type PortcullisInstance = {
+  readonly address: string
+  readonly pki: Pki
+  /** Keys of service token issuers, by service. */
+  readonly keys: ReadonlyMap<string, KeyPair>
+  readonly jwksUri: string
+  readonly policyDirectory: string
+}
+
+/** Lays examples/mesh/portcullis.yaml with everything it names. Returns the configuration's path. */
+export function layPortcullis(directory: string, instance: PortcullisInstance): string {
+  const { address, pki, keys, jwksUri, policyDirectory } = instance
+  writeIdentity(join(directory, 'tls'), pki.svid(PORTCULLIS_WORKLOAD), pki.bundlePem)
+  for (const [service, { publicKey }] of keys) {
+    write(join(directory, 'keys', `${service}.pem`), publicKey.export({ format: 'pem', type: 'spki' }))
+  }
+  const names = new Map([
+    [`[::]:${PORTS.mesh}`, `${address}:${PORTS.mesh}`],
+    [`[::]:${PORTS.edge}`, `${address}:${PORTS.edge}`],
+    [`[::]:${PORTS.health}`, `${address}:${PORTS.health}`],
+    ['https://idp.example/jwks.json', jwksUri],
+    ['./policy', policyDirectory],
+  ])
+  const example = readFileSync(join(REPOSITORY, 'examples/mesh/portcullis.yaml'), 'utf8')
+  const config = join(directory, 'portcullis.yaml')
+  write(config, renderShipped(example, { addresses: new Map(), directory, names }))
+  return config
+}
+
+export type EnvoyInstance = {
+  /** Address of the Envoy and of its application. */
+  readonly own: string
+  /** Addresses of the mesh by host name. */
+  readonly hosts: ReadonlyMap<string, string>
+  /** Addresses of Portcullis. */
+  readonly replicas: readonly string[]
+  readonly pki: Pki
+}
+
+/** Lays envoy/ for one service, and its identity. Returns the bootstrap's path. */
+export function layEnvoy(directory: string, service: Service, instance: EnvoyInstance): string {
+  const { own, hosts, replicas, pki } = instance
+  writeIdentity(join(directory, 'tls'), pki.svid(service.workload), pki.bundlePem)
+  write(join(directory, 'web/tls.crt'), pki.web.chainPem)
+  write(join(directory, 'web/tls.key'), pki.web.keyPem)
+  const [firstReplica = '', ...moreReplicas] = replicas
+  const addresses = new Map([...hosts, ['127.0.0.1', own], ['0.0.0.0', own], [PORTCULLIS_HOST, firstReplica]])
+  const shared: Substitutions = { addresses, directory }
+  for (const file of SHARED_FILES) write(join(directory, 'envoy', file), renderShipped(shipped(file), shared))
+  const bootstrap = renderShipped(shipped(service.envoy), {
+    ...shared,
+    ports: service.ports ?? new Map(),
+    names: namesOf(service),
+  })
+  const config = join(directory, 'envoy', service.envoy)
+  write(config, withReplicas(bootstrap, moreReplicas))
+  if (service.careless) loosen(config, join(directory, 'envoy/sds/trust.yaml'))
+  return config
+}
+
+function shipped(file: string): string {
+  return readFileSync(join(REPOSITORY, 'envoy', file), 'utf8')
+}
+
+function namesOf(service: Service): ReadonlyMap<string, string> {
+  const written = WRITTEN_FOR[service.envoy]
+  return new Map([
+    [written, service.name],
+    ...(service.envoy === 'sidecar.yaml' ? [[`shop/${written}`, service.workload] as const] : []),
+  ])
+}
+
+/** A headless Service's name has as many addresses as there are replicas. Loopback has no names, so all are written out. */
+function withReplicas(bootstrap: string, replicas: readonly string[]): string {
+  if (replicas.length === 0) return bootstrap
+  const document = parseDocument(bootstrap)
+  const clusters = document.getIn(['static_resources', 'clusters'])
+  if (!isSeq(clusters)) throw new Error('the bootstrap has no clusters')
+  const index = clusters.items.findIndex((_, at) => clusters.getIn([at, 'name']) === 'portcullis')
+  for (const address of replicas) {
+    const endpoint = { endpoint: { address: { socket_address: { address, port_value: PORTS.mesh } } } }
+    clusters.addIn([index, 'load_assignment', 'endpoints', 0, 'lb_endpoints'], document.createNode(endpoint))
+  }
+  return document.toString({ lineWidth: 0 })
+}
+
+/** Makes an Envoy believe any client certificate, or none. */
+function loosen(bootstrap: string, trust: string): void {
+  const tls = ['static_resources', 'listeners', 0, 'filter_chains', 0, 'transport_socket', 'typed_config']
+  change(bootstrap, [...tls, 'require_client_certificate'], false)
+  change(trust, ['resources', 0, 'validation_context', 'trust_chain_verification'], 'ACCEPT_UNTRUSTED')
+}
+
+function change(file: string, path: readonly (string | number)[], value: string | boolean): void {
+  const document = parseDocument(readFileSync(file, 'utf8'))
+  document.setIn(path, value)
+  writeFileSync(file, document.toString({ lineWidth: 0 }))
+}
+
+function write(file: string, text: string | Buffer): void {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text, { mode: 0o600 })
+}

@@ -1,0 +1,87 @@
+import { once } from 'node:events'
+import { createServer as createHttpServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2'
+import { createServer, type Server, type Socket } from 'node:net'
+
+/** What an upstream answers with: what reached it. */
+export type Echo = {
+  readonly service: string
+  readonly method: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+}
+
+export type Upstream = { close(): Promise<void> }
+
+const HTTP2_PREFACE = 'PRI'
+const GRPC_FRAME_HEADER_BYTES = 5
+
+/**
+ * A service without any protection of its own: answers every HTTP/1.1, HTTP/2 and gRPC call on one port with
+ * what it received. A gRPC answer is one message whose bytes are the same JSON.
+ */
+export async function startHttpUpstream(service: string, host: string, port: number): Promise<Upstream> {
+  const http1 = createHttpServer((request, response) => {
+    request.resume()
+    response.setHeader('content-type', 'application/json')
+    response.end(echo(service, request.method ?? '', request.url ?? '', request.headers))
+  })
+  const http2 = createHttp2Server()
+  http2.on('stream', (stream, headers) => {
+    stream.on('error', () => undefined)
+    stream.resume()
+    const body = echo(service, headers[':method'] ?? '', headers[':path'] ?? '', headers)
+    if (headers['content-type']?.startsWith('application/grpc')) answerGrpc(stream, body)
+    else {
+      stream.respond({ ':status': 200, 'content-type': 'application/json' })
+      stream.end(body)
+    }
+  })
+  return listen(host, port, (socket) => {
+    socket.once('data', (first) => {
+      socket.pause()
+      socket.unshift(first)
+      const server = first.toString('latin1').startsWith(HTTP2_PREFACE) ? http2 : http1
+      server.emit('connection', socket)
+      process.nextTick(() => socket.resume())
+    })
+  })
+}
+
+/** Sends every byte back. */
+export function startTcpUpstream(host: string, port: number): Promise<Upstream> {
+  return listen(host, port, (socket) => void socket.pipe(socket))
+}
+
+function echo(service: string, method: string, path: string, headers: IncomingHttpHeaders): string {
+  return JSON.stringify({ service, method, path, headers } satisfies Echo)
+}
+
+function answerGrpc(stream: ServerHttp2Stream, body: string): void {
+  const message = Buffer.from(body)
+  const frame = Buffer.alloc(GRPC_FRAME_HEADER_BYTES)
+  frame.writeUInt32BE(message.length, 1)
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+  stream.end(Buffer.concat([frame, message]))
+}
+
+async function listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Upstream> {
+  const open = new Set<Socket>()
+  const server: Server = createServer((socket) => {
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
+    socket.on('error', () => undefined)
+    accept(socket)
+  })
+  server.listen(port, host)
+  await once(server, 'listening')
+  return {
+    async close() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of open) socket.destroy()
+      await closed
+    },
+  }
+}

@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { envoyBinary } from '../../demo/envoy-binary.js'
+import { type Mesh, startMesh } from '../../demo/mesh.js'
+import { play } from '../../demo/scenario.js'
+import { CHAPTERS } from '../../demo/scenarios.js'
+
+let mesh: Mesh
+
+beforeAll(async () => {
+  mesh = await startMesh({ envoy: envoyBinary() })
+}, 60_000)
+
+afterAll(async () => {
+  await mesh.stop()
+  mesh.forget()
+})
+
+const REFUSALS_FIRST = [...CHAPTERS].toReversed()
+
+describe.each(REFUSALS_FIRST)('$title', ({ scenarios }) => {
+  test.each(scenarios)('$caller to $target: $request', async (scenario) => {
+    const outcome = await play(scenario, mesh)
+    expect(outcome.difference).toBeUndefined()
+  })
+})
+
+test('no event holds a token or a certificate', () => {
+  const written = JSON.stringify(mesh.trail.all)
+  expect(mesh.trail.length).toBeGreaterThan(80)
+  expect(written).not.toMatch(/eyJ[\w-]{10}|BEGIN|Bearer/)
+})
