@@ -13,5 +13,6 @@ const project = (name, extra = {}) => ({
 })
 
 export default {
+  reporters: ['default', '<rootDir>/test/support/totals-reporter.js'],
   projects: [project('unit'), project('contract'), project('fuzz'), project('e2e')],
 }

@@ -1,0 +1,49 @@
+# From a fresh clone with Node.js 20 or later, Python with pip, and make: every entry installs what it needs.
+# Set-up is done once and again only where something changed.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+
+# Options of `make demo`, for example ARGS=--stay.
+ARGS ?=
+# Where `make conformance` finds the corpora.
+CORPORA ?= ../shared/corpora
+
+dependencies := node_modules/.installed
+built := dist/.built
+envoy := ENVOY_BIN=$$(scripts/setup-envoy.sh)
+
+.PHONY: help demo test lint bench conformance build clean
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(built) ## The example mesh with real Envoys, and calls through it; ARGS=--stay leaves it up
+	@$(envoy) && export ENVOY_BIN && exec node --import ./test/support/ts.js demo/run.ts $(ARGS)
+
+test: $(built) ## Every test, those through real Envoys too
+	@$(envoy) && export ENVOY_BIN && npm run --silent test && npm run --silent test:e2e
+
+lint: $(dependencies) ## Types, format, lint, and the doors between the rooms
+	@npm run --silent lint
+
+bench: $(built) ## CPU per decision beside a no-op, and how it scales
+	@npm run --silent bench
+
+conformance: $(built) ## What is accepted and refused, against public corpora; CORPORA=DIR
+	@npm run --silent conformance -- $(CORPORA)
+
+build: $(built) ## The server and its command line, in dist/
+
+clean: ## Removes what was built and installed
+	rm -rf dist .cache coverage node_modules
+
+$(dependencies): package.json package-lock.json
+	@scripts/require-node.sh
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(built): $(dependencies) tsconfig.json tsconfig.build.json $(shell find src -name '*.ts')
+	@rm -rf dist
+	npm run --silent build
+	@touch $@
