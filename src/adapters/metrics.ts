@@ -20,11 +20,9 @@ export type Metrics = {
   readonly observe: (decision: Decision, durationUs: number) => void
   /** A name that is already taken is a bug and throws. */
   readonly register: (metric: ReadMetric) => void
-  /** Everything in the Prometheus text format, to be served as EXPOSITION_TYPE. */
+  /** Everything in the Prometheus text format, version 0.0.4. */
   readonly text: () => string
 }
-
-export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 const OUTCOMES = ['allow', 'deny', 'challenge'] as const
 const REASONS = ['allowed', ...Object.keys(HTTP_STATUS_OF_REASON)]

@@ -19,33 +19,40 @@ export function register(program: Command, io: CliIo): void {
 /** Runs until a signal; exit code 2 with every problem when it could not start, and then nothing listens. */
 async function serve(config: Config, io: CliIo): Promise<void> {
   const { start, StartFailure } = await import('../main.js')
-  const asked = stopSignal()
+  const stop = awaitStopSignal()
   try {
     const running = await start(config, { events: process.stdout, log: io.stderr })
-    await asked
+    await stop.asked
     await running.stop()
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error
     for (const problem of error.problems) io.stderr(`error: ${problem}\n`)
     io.exitCode = 2
+  } finally {
+    stop.close()
   }
 }
 
-/** Resolves with the first signal; the second one ends the process as if nobody had listened. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false
-    const onSignal = (signal: NodeJS.Signals): void => {
-      if (!asked) {
-        asked = true
+/** `asked` resolves with the first signal; the second one ends the process as if nobody had listened. */
+function awaitStopSignal(): { readonly asked: Promise<void>; readonly close: () => void } {
+  let onSignal = (_signal: NodeJS.Signals): void => undefined
+  const close = (): void => {
+    process.removeListener('SIGTERM', onSignal)
+    process.removeListener('SIGINT', onSignal)
+  }
+  const asked = new Promise<void>((resolve) => {
+    let isAsked = false
+    onSignal = (signal) => {
+      if (!isAsked) {
+        isAsked = true
         resolve()
-        return
+      } else {
+        close()
+        process.kill(process.pid, signal)
       }
-      process.removeListener('SIGTERM', onSignal)
-      process.removeListener('SIGINT', onSignal)
-      process.kill(process.pid, signal)
     }
-    process.on('SIGTERM', onSignal)
-    process.on('SIGINT', onSignal)
   })
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return { asked, close }
 }
