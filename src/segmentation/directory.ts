@@ -40,12 +40,28 @@ export class Directory {
     const id = text.includes('/') ? text : `${namespace}/${text}`
     const index = this.#services.get(id)
     if (index === undefined) {
-      const near = this.suggest(id, this.#services.keys())
-      const shown =
-        near?.startsWith(`${namespace}/`) && !text.includes('/') ? near.slice(near.indexOf('/') + 1) : near
+      const near = this.#near(id)
+      const own = near?.startsWith(`${namespace}/`) && !text.includes('/')
+      const shown = own ? near?.slice(near.indexOf('/') + 1) : near
       report(at, `no ServicePolicy names the service \`${id}\`${hint(shown)}`, 'unknown-service')
     }
     return index
+  }
+
+  /** A name of the same namespace that is nearly this one; else the same name in a namespace nearby or elsewhere. */
+  #near(id: string): string | undefined {
+    if (this.#suggestions++ >= MAX_SUGGESTIONS) return undefined
+    const slash = id.indexOf('/')
+    const [namespace, name] = [id.slice(0, slash), id.slice(slash + 1)]
+    const known = [...this.#services.keys()]
+    const neighbours = known.filter((other) => other.startsWith(`${namespace}/`))
+    const near = nearestName(
+      name,
+      neighbours.map((other) => other.slice(slash + 1)),
+    )
+    if (near !== undefined) return `${namespace}/${near}`
+    const namesakes = known.filter((other) => other.endsWith(`/${name}`))
+    return nearestName(id, namesakes) ?? namesakes[0]
   }
 
   /** Reports a trust domain that the configuration doesn't know. */

@@ -195,11 +195,9 @@ function accepts(endpoint: CompiledEndpoint, http: HttpCall, port: number, grpc:
 }
 
 function grpcPlace(grpc: ReadonlyMap<string, Place>, path: string): Place | undefined {
-  const exact = grpc.get(path)
-  if (exact) return exact
   const slash = path.indexOf('/', 1)
   if (slash < 0 || slash === path.length - 1 || path.includes('/', slash + 1)) return undefined
-  return grpc.get(path.slice(0, slash + 1))
+  return grpc.get(path) ?? grpc.get(path.slice(0, slash + 1))
 }
 
 /** What stands where a request points, whatever its method, port and protocol: for those who ask why. */

@@ -88,11 +88,11 @@ function missOf(
 ): { passed: number; missed: string } {
   const misses: string[] = []
   let passed = 0
-  const callers = rule.from.map((element) => matchFrom(element, facts))
-  if (callers.includes(true)) passed += 2
+  const callers = new Set(rule.from.map((element) => matchFrom(element, facts)))
+  if (callers.has(true)) passed += 2
   else
     misses.push(
-      callers.includes(undefined) ? 'from can not be known of this caller' : 'from does not name the caller',
+      callers.has(undefined) ? 'from can not be known of this caller' : 'from does not name the caller',
     )
   if (rule.endpoints?.includes(endpoint.index) ?? true) passed += 1
   else misses.push(`to does not name ${endpoint.name}`)

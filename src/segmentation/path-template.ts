@@ -4,7 +4,7 @@
  */
 export type PathTemplate = {
   /** Literal text of a segment, or PARAMETER for any one segment that is not empty. */
-  readonly segments: readonly (string | typeof PARAMETER)[]
+  readonly segments: readonly string[]
   /** A last `/**`: zero or more further segments. */
   readonly rest: boolean
 }
@@ -17,8 +17,8 @@ export type ParsedTemplate =
 
 const MAX_TEMPLATE_LENGTH = 2048
 const PARAMETER_TEXT = /^\{[A-Za-z_][A-Za-z0-9_-]*\}$/
-const LITERAL = /^(?:[A-Za-z0-9\-._~!$&'()+,=:@]|%[0-9A-Fa-f]{2})*$/
-const ESCAPED_PLAIN = /%(?:2[DdEeFf]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFfCc]|6[1-9A-Fa-f]|7[0-9AaEe])/
+/** What a canonical path may hold: plain characters, and encoded what can only stand encoded. */
+const LITERAL = /^(?:[A-Za-z0-9\-._~!$&'()+,=:@]|%(?:20|22|3[CE]|5[BDE]|60|7[BCD]|[89A-F][0-9A-F]))*$/
 
 /**
  * Parses `/api/users/{id}/files/**`. Refused is what no canonical path can equal, and `/*`, which some
@@ -56,8 +56,12 @@ function literalProblem(part: string): string | undefined {
   if (part === '.' || part === '..') return 'dot segments never reach an endpoint'
   if (part.includes('?') || part.includes('#')) return 'a path has neither query nor fragment'
   if (part.includes(';')) return 'path parameters (;) are refused as ambiguous'
-  if (/[^\x20-\x7e]/.test(part)) return `write it percent-encoded, as it is sent: ${encodeURI(part)}`
-  if (ESCAPED_PLAIN.test(part)) return 'a canonical path never percent-encodes plain characters, / or \\'
+  if (part.includes('%') && !LITERAL.test(part)) {
+    return 'a canonical path percent-encodes only what can not stand plain, in upper-case hex'
+  }
+  if (/[^\x00-\x7f]/.test(part) && !/[\ud800-\udfff]/u.test(part)) {
+    return `write it percent-encoded, as it is sent: ${encodeURI(part)}`
+  }
   if (!LITERAL.test(part)) return 'it has a character that a canonical path never holds'
   return undefined
 }

@@ -27,15 +27,8 @@ export function compileSelector(
     wanted.every(([key, value]) => labels.get(key) === value) &&
     expressions.every(({ key, operator, values = [] }) => {
       const value = labels.get(key)
-      switch (operator) {
-        case 'In':
-          return value !== undefined && values.includes(value)
-        case 'NotIn':
-          return value === undefined || !values.includes(value)
-        case 'Exists':
-          return value !== undefined
-        case 'DoesNotExist':
-          return value === undefined
-      }
+      if (operator === 'Exists') return value !== undefined
+      if (operator === 'DoesNotExist') return value === undefined
+      return (value !== undefined && values.includes(value)) === (operator === 'In')
     })
 }

@@ -76,18 +76,15 @@ function nameBy(
   request: AccessRequest,
   listener: ListenerRules,
 ): Named | undefined {
-  switch (source) {
-    case 'principal':
-      return request.destination.principal === ''
-        ? undefined
-        : byPrincipal(matrix, request.destination.principal)
-    case 'extension': {
-      const text = request.contextExtensions.get(TARGET_EXTENSION)
-      return text === undefined ? undefined : byExtension(matrix, text)
-    }
-    case 'route':
-      return listener.role === 'Gateway' && request.http ? byRoute(matrix, request.http) : undefined
+  if (source === 'principal') {
+    const { principal } = request.destination
+    return principal === '' ? undefined : byPrincipal(matrix, principal)
   }
+  if (source === 'extension') {
+    const text = request.contextExtensions.get(TARGET_EXTENSION)
+    return text === undefined ? undefined : byExtension(matrix, text)
+  }
+  return listener.role === 'Gateway' && request.http ? byRoute(matrix, request.http) : undefined
 }
 
 function byPrincipal(matrix: Matrix, text: string): Named {

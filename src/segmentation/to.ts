@@ -131,17 +131,26 @@ function compileGrpcSet(
   return set
 }
 
-/** Whether a request to one of the targets is meant. A TCP check has neither path nor method. */
-export function matchRequest(pattern: RequestPattern, facts: Facts): boolean {
-  const { http, destination } = facts.request
+/**
+ * Whether a request to one of the targets is meant. A TCP check has neither path nor method. Folded patterns
+ * look at the path as the target sees it and as the caller wrote it: a route's stripPrefix hides nothing.
+ */
+export function matchRequest(pattern: RequestPattern, { request, target }: Facts): boolean {
+  const { http, destination } = request
   if (pattern.ports && !pattern.ports.includes(destination.port)) return false
   if (pattern.methods && !(http && pattern.methods.includes(http.method))) return false
   if (!pattern.paths && !pattern.grpc) return true
   if (!http) return false
-  const path = pattern.folded ? foldPath(facts.target.path) : facts.target.path
-  if (pattern.paths && !pattern.paths.find(path)) return false
-  if (!pattern.grpc) return true
-  return (pattern.folded || (http.method === 'POST' && !http.upgrade)) && isGrpcOf(pattern.grpc, path)
+  if (!pattern.folded) {
+    const callsGrpc = http.method === 'POST' && !http.upgrade
+    return (!pattern.grpc || callsGrpc) && matchPath(pattern, target.path)
+  }
+  if (matchPath(pattern, foldPath(target.path))) return true
+  return http.path !== target.path && matchPath(pattern, foldPath(http.path))
+}
+
+function matchPath({ paths, grpc }: RequestPattern, path: string): boolean {
+  return (!paths || paths.find(path) !== undefined) && (!grpc || isGrpcOf(grpc, path))
 }
 
 function isGrpcOf(grpc: ReadonlySet<string>, path: string): boolean {
