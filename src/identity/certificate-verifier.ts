@@ -12,10 +12,8 @@ import {
 } from './peer-certificate.js'
 import type { WorkloadPrincipal } from './principal.js'
 import type { TrustBundles } from './trust-bundles.js'
-import { VerdictCache } from './verdict-cache.js'
+import { VerdictCache, type VerdictCacheLimits } from './verdict-cache.js'
 
-/** About 20 MB at the usual 2 kB a certificate, 100 MB at worst. */
-const LIMITS = { maxAccepted: 10_000, maxRefused: 1_000, maxPending: 64, maxKeyLength: 10_000 }
 const XFCC = 'x-forwarded-client-cert'
 const CHAIN = /(?:^|[;,])chain=/i
 
@@ -26,9 +24,10 @@ const CHAIN = /(?:^|[;,])chain=/i
 export class CertificateVerifier {
   readonly #bundles: TrustBundles
   readonly #policy: CertificatePolicy
-  readonly #verdicts = new VerdictCache<LeafVerdict>(LIMITS, retainLeafVerdict)
+  readonly #verdicts: VerdictCache<LeafVerdict>
 
-  constructor(bundles: TrustBundles, policy: CertificatePolicy) {
+  constructor(bundles: TrustBundles, policy: CertificatePolicy, limits: VerdictCacheLimits) {
+    this.#verdicts = new VerdictCache<LeafVerdict>(limits, retainLeafVerdict)
     this.#bundles = bundles
     this.#policy = policy
   }
@@ -36,8 +35,7 @@ export class CertificateVerifier {
   verify(request: AccessRequest, nowMs: number): Eventually<Verified<WorkloadPrincipal>> {
     const { certificate, principal } = request.source
     if (certificate === '') return REQUIRED
-    const { generation } = this.#bundles
-    const known = this.#verdicts.get(certificate, generation, nowMs)
+    const known = this.#verdicts.get(certificate, nowMs)
     if (known?.ok) return this.#check(known, principal, nowMs)
     const xfcc = request.http?.headers.get(XFCC) ?? ''
     if (CHAIN.test(xfcc)) return this.#verifyHinted(certificate, xfcc, principal, nowMs)
@@ -62,16 +60,16 @@ export class CertificateVerifier {
   ): Eventually<Verified<WorkloadPrincipal>> {
     const { generation } = this.#bundles
     const key = createHash('sha256').update(certificate).update('\n').update(xfcc).digest('hex')
-    const verdict = this.#verdicts.get(key, generation, nowMs) ?? this.#verify(key, certificate, xfcc, nowMs)
+    const verdict = this.#verdicts.get(key, nowMs) ?? this.#verify(key, certificate, xfcc, nowMs)
     if (!verdict) return OVERLOADED
     return andThen(verdict, (one) => {
-      if (one.ok) this.#verdicts.keep(certificate, generation, nowMs, one)
+      if (one.ok) this.#verdicts.keep(certificate, this.#bundles, generation, nowMs, one)
       return this.#check(one, principal, nowMs)
     })
   }
 
   #verify(key: string, certificate: string, xfcc: string, nowMs: number): Promise<LeafVerdict> | undefined {
-    return this.#verdicts.verify(key, this.#bundles.generation, nowMs, () =>
+    return this.#verdicts.verify(key, this.#bundles, nowMs, () =>
       verifyLeaf(certificate, intermediateHints(xfcc), this.#bundles, nowMs),
     )
   }

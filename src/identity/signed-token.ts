@@ -44,7 +44,7 @@ export function tokenVerdicts<T>(limits: VerdictCacheLimits): VerdictCache<Token
 }
 
 /**
- * Verifies form, issuer, algorithm and signature of a token, once per text and key generation. Answers at once
+ * Verifies form, issuer, algorithm and signature of a token, once per text and generation of its issuer's keys. Answers at once
  * for a text seen before; the form is checked at once too, so what can't be a token costs no wait.
  */
 export function verifyToken<I extends { readonly keys: KeySource }, T>(
@@ -53,8 +53,7 @@ export function verifyToken<I extends { readonly keys: KeySource }, T>(
   text: string,
   nowMs: number,
 ): Eventually<TokenVerdict<T>> {
-  const generation = generationOf(kind.issuers)
-  const known = verdicts.get(text, generation, nowMs)
+  const known = verdicts.get(text, nowMs)
   if (known) return known
   const parsed = parseJwt(text)
   if (!parsed.ok) {
@@ -67,7 +66,7 @@ export function verifyToken<I extends { readonly keys: KeySource }, T>(
   const refusal = kind.refuseHeader(jwt, issuer)
   if (refusal) return { ok: false, refusal, keep: false }
   const verify = async (): Promise<TokenVerdict<T>> => verifyParsed(kind, jwt, issuer)
-  return verdicts.verify(text, generation, nowMs, verify) ?? TOO_MANY
+  return verdicts.verify(text, issuer.keys, nowMs, verify) ?? TOO_MANY
 }
 
 async function verifyParsed<I extends { readonly keys: KeySource }, T>(
@@ -87,12 +86,6 @@ async function verifyParsed<I extends { readonly keys: KeySource }, T>(
   const claims = kind.normalise(jwt, issuer)
   if (claims.ok) return claims
   return { ...refused(claims.reason ?? `${kind.name}-malformed`, claims.problem), keep: true }
-}
-
-function generationOf(issuers: ReadonlyMap<string, { readonly keys: KeySource }>): number {
-  let sum = 0
-  for (const { keys } of issuers.values()) sum += keys.generation
-  return sum
 }
 
 function refused(

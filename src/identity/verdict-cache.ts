@@ -12,12 +12,20 @@ export type VerdictCacheLimits = {
   readonly maxKeyLength: number
 }
 
-type Kept<V> = { readonly value: V; readonly generation: number; readonly untilMs: number }
+/** What a verdict was made from, such as trust bundles or a key set. Its generation rises with every change. */
+export type Basis = { readonly generation: number }
+
+type Kept<V> = {
+  readonly value: V
+  readonly basis: Basis
+  readonly generation: number
+  readonly untilMs: number
+}
 type Pending<V> = { readonly generation: number; readonly verdict: Promise<V> }
 
 /**
  * Remembers verdicts on exact credential bytes, so that each credential costs one verification.
- * A verdict counts only under the generation (of bundles, key sets) it was made under, and before its `untilMs`.
+ * A verdict counts only while its basis has the generation it was made under, and before its `untilMs`.
  * What changes from call to call (time window, binding, revocation, one-time use) is checked on every hit by
  * the caller. Memory is bounded by the limits; the least recently used half goes first.
  */
@@ -37,22 +45,24 @@ export class VerdictCache<V> {
   }
 
   /** The verdict on this key if one stands. A hit on a recently used accepted verdict costs one look-up. */
-  get(key: string, generation: number, nowMs: number): V | undefined {
+  get(key: string, nowMs: number): V | undefined {
     const kept = this.#accepted.get(key) ?? this.#refused.get(key)
-    if (kept === undefined || kept.generation !== generation || nowMs >= kept.untilMs) return undefined
+    if (kept === undefined || kept.generation !== kept.basis.generation || nowMs >= kept.untilMs)
+      return undefined
     return kept.value
   }
 
   /**
    * Verifies and remembers; whoever asks for the same key and generation meanwhile shares the one verification.
-   * `verify` must look at the state of exactly this generation. If it throws, all who wait get the exception and
+   * `verify` must look at `basis` as it is when it is called. If it throws, all who wait get the exception and
    * nothing is kept. Undefined when `maxPending` verifications are under way: the caller answers `overloaded`.
    */
-  verify(key: string, generation: number, nowMs: number, verify: () => Promise<V>): Promise<V> | undefined {
+  verify(key: string, basis: Basis, nowMs: number, verify: () => Promise<V>): Promise<V> | undefined {
+    const { generation } = basis
     const shared = this.#pending.get(key)
     if (shared?.generation === generation) return shared.verdict
     if (this.#pending.size >= this.#limits.maxPending) return undefined
-    const pending: Pending<V> = { generation, verdict: this.#settle(key, generation, nowMs, verify) }
+    const pending: Pending<V> = { generation, verdict: this.#settle(key, basis, generation, nowMs, verify) }
     this.#pending.set(key, pending)
     const done = (): void => {
       if (this.#pending.get(key) === pending) this.#pending.delete(key)
@@ -61,8 +71,8 @@ export class VerdictCache<V> {
     return pending.verdict
   }
 
-  /** Remembers a verdict that was reached otherwise. One made under an older generation replaces none. */
-  keep(key: string, generation: number, nowMs: number, value: V): void {
+  /** Remembers a verdict that was reached under `generation`. One made under an older generation replaces none. */
+  keep(key: string, basis: Basis, generation: number, nowMs: number, value: V): void {
     const retention = this.#retain(value, nowMs)
     if (retention === undefined || key.length > this.#limits.maxKeyLength) return
     const [shelf, other] =
@@ -73,7 +83,7 @@ export class VerdictCache<V> {
     )
     if (newest !== generation) return
     other.delete(key)
-    shelf.set(key, { value, generation, untilMs: retention.untilMs })
+    shelf.set(key, { value, basis, generation, untilMs: retention.untilMs })
   }
 
   /** What is held now, for metrics. */
@@ -81,9 +91,15 @@ export class VerdictCache<V> {
     return { accepted: this.#accepted.size, refused: this.#refused.size, pending: this.#pending.size }
   }
 
-  async #settle(key: string, generation: number, nowMs: number, verify: () => Promise<V>): Promise<V> {
+  async #settle(
+    key: string,
+    basis: Basis,
+    generation: number,
+    nowMs: number,
+    verify: () => Promise<V>,
+  ): Promise<V> {
     const value = await verify()
-    this.keep(key, generation, nowMs, value)
+    this.keep(key, basis, generation, nowMs, value)
     return value
   }
 }

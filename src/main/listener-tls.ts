@@ -32,7 +32,9 @@ export async function readTls(name: string, tls: NonNullable<ListenerConfig['tls
 }
 
 /** Who may ask: SPIFFE ID patterns of the configuration; everyone with a certificate where there are none. */
-export function compileAllowedClients(patterns: readonly string[] | undefined): (spiffeId: string) => boolean {
+export function compileAllowedClients(
+  patterns: readonly string[] | undefined,
+): (spiffeId: string) => boolean {
   if (patterns === undefined) return () => true
   const compiled = patterns.map((text) => {
     const pattern = compileSpiffePattern(text)
@@ -57,7 +59,10 @@ export function watchTls(
       update(await readTls(name, tls))
       log('info', 'listener certificate changed', { listener: name })
     } catch (error) {
-      log('error', 'listener certificate refused, the old one stays', { listener: name, problem: messageOf(error) })
+      log('error', 'listener certificate refused, the old one stays', {
+        listener: name,
+        problem: messageOf(error),
+      })
     }
   }
   const paths = [tls.certificate, tls.key, ...(tls.clientCa === undefined ? [] : [tls.clientCa])]

@@ -11,12 +11,11 @@ export type Measured = {
   readonly sink: LineSink
   readonly keys: LiveKeys
   readonly verifiers: LiveVerifiers
-  /** Where this process keeps its own. */
-  readonly replay: EmbeddedReplayGuard | undefined
+  readonly usedTokens: EmbeddedReplayGuard
 }
 
 /** What /metrics tells beside decisions. Labels come from the configuration and the policy, never from a request. */
-export function registerMetrics({ metrics, policy, sink, keys, verifiers, replay }: Measured): void {
+export function registerMetrics({ metrics, policy, sink, keys, verifiers, usedTokens }: Measured): void {
   for (const metric of PROCESS_METRICS) metrics.register(metric)
   metrics.register({
     name: 'portcullis_policy_info',
@@ -66,12 +65,10 @@ export function registerMetrics({ metrics, policy, sink, keys, verifiers, replay
         lastSuccessMs === undefined ? [] : [{ labels: { url }, value: lastSuccessMs / 1000 }],
       ),
   })
-  if (replay) {
-    metrics.register({
-      name: 'portcullis_used_tokens',
-      help: 'Service tokens remembered as used.',
-      type: 'gauge',
-      read: () => replay.size,
-    })
-  }
+  metrics.register({
+    name: 'portcullis_used_tokens',
+    help: 'Service tokens remembered as used.',
+    type: 'gauge',
+    read: () => usedTokens.size,
+  })
 }

@@ -11,8 +11,11 @@ import type { VerdictCacheLimits } from '../identity/verdict-cache.js'
 import type { LiveKeys } from './live-keys.js'
 import { StartFailure } from './log.js'
 
-/** Verifications under way at once; beyond it a never-seen credential is `overloaded`. */
-const MAX_PENDING = 64
+/**
+ * Verifications under way at once; beyond it a never-seen credential is `overloaded`. A service token is new on
+ * every call, a certificate once an hour, and its path costs several signatures.
+ */
+const MAX_PENDING = { certificates: 64, tokens: 1024 }
 /** UTF-16 units of the longest credential that is remembered. */
 const MAX_KEY_LENGTH = 16 * 1024
 
@@ -38,9 +41,13 @@ export function openVerifiers(
       ),
     )
   }
-  const certificates = new CertificateVerifier(bundles, compiled.policy, limits(config.caches.certificates))
-  const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens))
-  const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens))
+  const certificates = new CertificateVerifier(
+    bundles,
+    compiled.policy,
+    limits(config.caches.certificates, MAX_PENDING.certificates),
+  )
+  const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
+  const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
   return {
     serviceTokenHeader: config.serviceTokens.header,
     certificate: (request, nowMs) => certificates.verify(request, nowMs),
@@ -82,11 +89,11 @@ export function openVerifiers(
 }
 
 /** Refused credentials get a tenth of the room: remembering them only saves work. */
-function limits(entries: number): VerdictCacheLimits {
+function limits(entries: number, maxPending: number): VerdictCacheLimits {
   return {
     maxAccepted: entries,
     maxRefused: Math.max(1, Math.ceil(entries / 10)),
-    maxPending: MAX_PENDING,
+    maxPending,
     maxKeyLength: MAX_KEY_LENGTH,
   }
 }

@@ -1,0 +1,174 @@
+import type { Writable } from 'node:stream'
+import { createDecisionIds } from './adapters/decision-ids.js'
+import { openEmbeddedReplayGuard } from './adapters/embedded-replay-guard.js'
+import { type GrpcListener, startGrpcListener } from './adapters/grpc/listener.js'
+import { startHealthServer } from './adapters/health-http.js'
+import { createLineSink } from './adapters/line-sink.js'
+import { createMetrics } from './adapters/metrics.js'
+import { writeSecurityEvent } from './audit/security-event.js'
+import { authorize, type Identify } from './authorize.js'
+import type { Config, ListenerConfig } from './config/config.js'
+import { type Check, createCheck } from './ext-authz/check.js'
+import { prepareReplies } from './ext-authz/reply.js'
+import { identify } from './identity/identify.js'
+import type { ReplayGuard } from './identity/replay.js'
+import { compileAllowedClients, readTls, watchTls } from './main/listener-tls.js'
+import { openKeys } from './main/live-keys.js'
+import { LivePolicy } from './main/live-policy.js'
+import { openTrust } from './main/live-trust.js'
+import { jsonLog, type Log, messageOf, StartFailure } from './main/log.js'
+import { registerMetrics } from './main/registered-metrics.js'
+import { openVerifiers } from './main/verifiers.js'
+import { serviceOfIdentity } from './segmentation/compile.js'
+
+export { StartFailure } from './main/log.js'
+
+export type StartOptions = {
+  /** Security events, one a line. */
+  readonly events: Writable
+  /** Operational log, whole lines. */
+  readonly log: (line: string) => void
+  /** Instead of the store's: for measuring what a repeated token costs. */
+  readonly replayGuard?: ReplayGuard
+}
+
+/** A Portcullis that answers. */
+export type Running = {
+  readonly listeners: readonly { readonly name: string; readonly address: string }[]
+  /** `host:port` of the health server, where there is one. */
+  readonly health: string | undefined
+  /** Drains: not serving, then no new calls, then what was accepted is answered and written. */
+  stop(): Promise<void>
+}
+
+/**
+ * Opens everything a configuration names and listens. Throws StartFailure with every problem of the first thing
+ * that has any; then nothing listens and nothing is left running.
+ */
+export async function start(config: Config, options: StartOptions): Promise<Running> {
+  const undo: (() => void | Promise<void>)[] = []
+  try {
+    return await open(config, options, undo)
+  } catch (error) {
+    for (const close of undo.toReversed()) await close()
+    throw error instanceof StartFailure ? error : new StartFailure([messageOf(error)])
+  }
+}
+
+async function open(
+  config: Config,
+  options: StartOptions,
+  undo: (() => void | Promise<void>)[],
+): Promise<Running> {
+  const nowMs = Date.now
+  const log = jsonLog(options.log, nowMs)
+  const policy = await LivePolicy.open(config, log)
+  undo.push(() => policy.close())
+  const trust = await openTrust(config.trustDomains, log)
+  undo.push(() => trust.close())
+  const keys = await openKeys(config, log, nowMs)
+  undo.push(() => keys.close())
+  const usedTokens = await openReplayGuard(config, log)
+  const verifiers = openVerifiers(config, trust.bundles, keys, options.replayGuard ?? usedTokens)
+
+  const sink = createLineSink({
+    stream: options.events,
+    bufferLines: config.audit.buffer,
+    overflow: config.audit.overflow,
+  })
+  const metrics = createMetrics()
+  registerMetrics({ metrics, policy, sink, keys, verifiers, usedTokens })
+  const parts = {
+    record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) =>
+      sink.accept(writeSecurityEvent(event), waitMs),
+    observe: metrics.observe,
+    report: (error: unknown) => log('error', 'a decision failed', { problem: stackOf(error) }),
+    newDecisionId: createDecisionIds(nowMs),
+    revision: () => policy.current.revision,
+    serviceTokenHeader: config.serviceTokens.header,
+    reply: prepareReplies(config.upstreamHeaders, {
+      stepUpStatus: config.stepUp.status,
+      acrValues: config.stepUp.acrValues,
+      realm: config.stepUp.realm,
+      showMessages: config.showMessages,
+    }),
+    defaultDeadlineMs: config.limits.deadlineMs,
+    nowMs,
+    clockUs: () => performance.now() * 1000,
+  }
+  const identifyCaller: Identify = ({ request, listener, nowMs: at }, target, matrix) =>
+    identify(request, listener, target, (id) => serviceOfIdentity(matrix, id)?.id, verifiers, at)
+
+  const listeners: { name: string; listener: GrpcListener }[] = []
+  for (const rules of config.listeners) {
+    const check = createCheck({
+      ...parts,
+      listener: rules,
+      authorize: (request, asker, at) =>
+        authorize({ request, listener: rules, asker, nowMs: at }, policy.current, identifyCaller),
+    })
+    const { listener, watcher } = await listen(rules, check, config, log)
+    listeners.push({ name: rules.name, listener })
+    undo.push(() => {
+      watcher?.close()
+      return listener.close()
+    })
+  }
+  const health = config.health.listen
+    ? await startHealthServer({
+        listen: config.health.listen,
+        readiness: () => ({
+          ready: serving,
+          detail: { revision: policy.current.revision, policyProblems: policy.lastProblems },
+        }),
+        metrics: metrics.text,
+      })
+    : undefined
+  if (health) undo.push(() => health.close())
+  let serving = true
+  for (const { listener } of listeners) listener.setServing(true)
+  log('info', 'ready', { listeners: listeners.map(({ name, listener }) => `${name} ${listener.address}`) })
+
+  return {
+    listeners: listeners.map(({ name, listener }) => ({ name, address: listener.address })),
+    health: health?.address,
+    stop: async () => {
+      serving = false
+      await Promise.all(listeners.map(({ listener }) => listener.drain(config.drain)))
+      await sink.drain()
+      await usedTokens.close(nowMs())
+      for (const close of undo.toReversed()) await close()
+    },
+  }
+}
+
+function openReplayGuard(config: Config, log: Log): ReturnType<typeof openEmbeddedReplayGuard> {
+  return openEmbeddedReplayGuard({
+    directory: config.store.directory,
+    startedAtMs: performance.timeOrigin,
+    now: Date.now,
+    warn: (message) => log('warn', message),
+  })
+}
+
+async function listen(
+  rules: ListenerConfig,
+  check: Check,
+  config: Config,
+  log: Log,
+): Promise<{ listener: GrpcListener; watcher: { close(): void } | undefined }> {
+  const { name, address, tls } = rules
+  const material = tls && (await readTls(name, tls))
+  const listener = await startGrpcListener({
+    address,
+    tls: material && { ...material, allowedClients: compileAllowedClients(tls?.allowedClients) },
+    check,
+    maxMessageBytes: config.limits.maxMessageBytes,
+  })
+  const watcher = tls && watchTls(name, tls, (renewed) => listener.updateTls(renewed), log)
+  return { listener, watcher }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
