@@ -12,8 +12,11 @@ export type LineSinkOptions = {
 
 export type LineSink = {
   readonly accept: AcceptEvent
-  /** Resolves once every accepted line was handed to the kernel or the stream broke. Accepts nothing after. */
-  readonly drain: () => Promise<void>
+  /**
+   * Accepts nothing more, and resolves once every accepted line was handed to the kernel or the stream broke.
+   * A reader that has stopped reading is given up after `withinMs`, if that is given; its lines count as lost.
+   */
+  readonly drain: (withinMs?: number) => Promise<void>
   /** Lines accepted and not yet handed over. */
   readonly pending: number
   /** Lines lost: dropped on overflow, or still held when the stream broke. */
@@ -101,6 +104,7 @@ export function createLineSink({ stream, bufferLines, overflow }: LineSinkOption
 
   function written(error: Error | null | undefined): void {
     if (error) return fail(error)
+    if (broken !== undefined) return
     inFlight = 0
     admitWaiters()
     if (queue.length > 0) flush()
@@ -130,10 +134,13 @@ export function createLineSink({ stream, bufferLines, overflow }: LineSinkOption
     drained = []
   }
 
-  function drain(): Promise<void> {
+  async function drain(withinMs?: number): Promise<void> {
     draining = true
-    if (broken !== undefined || queue.length + inFlight === 0) return Promise.resolve()
-    return new Promise((resolve) => drained.push(resolve))
+    if (broken !== undefined || queue.length + inFlight === 0) return
+    const giveUp = () => fail(new Error('the reader has stopped reading'))
+    const timer = withinMs === undefined ? undefined : setTimeout(giveUp, withinMs)
+    await new Promise<void>((resolve) => drained.push(resolve))
+    clearTimeout(timer)
   }
 
   return {

@@ -24,6 +24,8 @@ async function serve(config: Config, io: CliIo): Promise<void> {
     const running = await start(config, { events: process.stdout, log: io.stderr })
     await stop.asked
     await running.stop()
+    // Events that nobody read in time would keep the process alive for ever.
+    if (process.stdout.writableLength > 0) process.exit()
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error
     for (const problem of error.problems) io.stderr(`error: ${problem}\n`)

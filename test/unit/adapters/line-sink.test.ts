@@ -106,6 +106,14 @@ describe('a reader that goes away', () => {
   })
 })
 
+test('a reader that has stopped reading is given up in time, and its lines are counted as lost', async () => {
+  const sink = await fill(reader('sleep 10').stdin, 3, 'Block')
+  const startedMs = performance.now()
+  await sink.drain(100)
+  expect(performance.now() - startedMs).toBeLessThan(1000)
+  expect([sink.dropped, sink.pending, sink.broken]).toEqual([3, 0, 'the reader has stopped reading'])
+})
+
 test('after drain nothing is accepted', async () => {
   const sink = createLineSink({ stream: reader('cat >/dev/null').stdin, bufferLines: 10, overflow: 'Block' })
   await sink.drain()
