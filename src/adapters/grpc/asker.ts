@@ -1,0 +1,39 @@
+import type { TLSSocket } from 'node:tls'
+import { readSvidLeaf } from '../../identity/x509-svid.js'
+import { parseCertificate } from '../../identity/x509-certificate.js'
+import type { Asker } from '../../request/listener.js'
+import { GRPC_STATUS } from './unary-call.js'
+
+/** Who is at the other end of a connection, or why nothing is answered to it. */
+export type Admission =
+  | { readonly ok: true; readonly asker: Asker }
+  | { readonly ok: false; readonly status: number; readonly message: string }
+
+export const ANYBODY: Admission = { ok: true, asker: { spiffeId: undefined } }
+
+/**
+ * The asker of a connection whose client certificate TLS has verified. `allowed` undefined: whoever got through
+ * the handshake may ask, and is nobody in particular unless the certificate is an SVID.
+ */
+export function admit(
+  socket: Pick<TLSSocket, 'getPeerX509Certificate'> | undefined,
+  allowed: ((spiffeId: string) => boolean) | undefined,
+): Admission {
+  const certificate = socket?.getPeerX509Certificate()
+  if (certificate === undefined) return refused(GRPC_STATUS.unauthenticated, 'no client certificate')
+  const parsed = parseCertificate(certificate.raw)
+  const leaf = parsed.ok ? readSvidLeaf(parsed.certificate) : parsed
+  if (!leaf.ok) {
+    if (allowed === undefined) return ANYBODY
+    return refused(GRPC_STATUS.unauthenticated, 'the client is no SPIFFE workload')
+  }
+  const spiffeId = leaf.spiffeId.text
+  if (allowed !== undefined && !allowed(spiffeId)) {
+    return refused(GRPC_STATUS.permissionDenied, 'this client may not ask here')
+  }
+  return { ok: true, asker: { spiffeId } }
+}
+
+function refused(status: number, message: string): Admission {
+  return { ok: false, status, message }
+}
