@@ -33,7 +33,7 @@ export async function readFileBounded(path: string, maxBytes: number): Promise<B
 }
 
 function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
   switch (code) {
     case 'ENOENT':
       return 'no such file or folder'

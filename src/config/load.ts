@@ -11,6 +11,7 @@ import type { Config } from './config.js'
 import { copy, fillDefaults, fillDependentDefaults } from './defaults.js'
 import { takeOutLater } from './later.js'
 import { applyOverrides, environmentOverrides, flagOverrides } from './overrides.js'
+import type { Origin } from './overrides.js'
 import { EffectiveConfigurationSchema, WrittenConfigurationSchema } from './schema.js'
 import type { EffectiveConfiguration } from './schema.js'
 
@@ -28,7 +29,7 @@ export type LoadedConfig = {
   readonly config: Config
   readonly effective: EffectiveConfiguration
   /** Where the value at `pointer` came from: `default`, `portcullis.yaml:4`, or the name of a variable or flag. */
-  originOf(pointer: Pointer): string
+  readonly originOf: (pointer: Pointer) => string
 }
 
 /**
@@ -48,8 +49,7 @@ export function loadConfig(source: ConfigurationSource): LoadedConfig | { readon
       problems.push(problemAt('no-configuration', message, { file: source.file, line: 1, column: 1 }))
     return { problems: sortProblems(problems) }
   }
-  const overrides = [...environmentOverrides(source.env), ...flagOverrides(source.flags)]
-  const applied = applyOverrides(root, overrides)
+  const applied = applyOverrides(root, environmentOverrides(source.env), flagOverrides(source.flags))
   for (const { code, message } of applied.problems) problems.push(problemAt(code, message, undefined))
 
   const originOf = (pointer: Pointer): string | undefined => nearestOrigin(applied.origins, pointer)
@@ -151,11 +151,8 @@ function remove(root: unknown, pointer: Pointer): void {
     Reflect.deleteProperty(parent, last)
 }
 
-function nearestOrigin(
-  origins: readonly { pointer: Pointer; name: string }[],
-  pointer: Pointer,
-): string | undefined {
-  let nearest: { pointer: Pointer; name: string } | undefined
+function nearestOrigin(origins: readonly Origin[], pointer: Pointer): string | undefined {
+  let nearest: Origin | undefined
   for (const origin of origins) {
     if (isWithin(pointer, origin.pointer) && origin.pointer.length >= (nearest?.pointer.length ?? 0))
       nearest = origin

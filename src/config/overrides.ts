@@ -17,9 +17,11 @@ export type Override = {
   readonly foldCase: boolean
 }
 
+/** Which override set what. */
+export type Origin = { readonly pointer: Pointer; readonly name: string }
+
 export type Overridden = {
-  /** Which override set what. */
-  readonly origins: readonly { readonly pointer: Pointer; readonly name: string }[]
+  readonly origins: readonly Origin[]
   readonly problems: readonly { readonly code: string; readonly message: string }[]
 }
 
@@ -46,33 +48,47 @@ function segmentsOf(way: string): string[] {
   return Array.from(parts, (match) => match[1] ?? match[2] ?? match[0])
 }
 
-/** Sets every override in `root`, shorter ways first, so that one option can be set within a section given as a whole. */
-export function applyOverrides(root: Record<string, unknown>, overrides: readonly Override[]): Overridden {
-  const origins: { pointer: Pointer; name: string }[] = []
+/**
+ * Sets every override in `root`, each list over those before it. Within a list shorter ways come first, so that
+ * one option can be set within a section given as a whole.
+ */
+export function applyOverrides(
+  root: Record<string, unknown>,
+  ...lists: readonly (readonly Override[])[]
+): Overridden {
+  let origins: Origin[] = []
   const problems: { code: string; message: string }[] = []
-  const setBy = new Map<string, string>()
-  for (const override of overrides.toSorted(byWay)) {
-    const found = locate(root, override)
-    if ('problem' in found) {
-      problems.push({ code: found.code, message: `${override.name}: ${found.problem}` })
-      continue
+  for (const list of lists) {
+    const setBy = new Map<string, string>()
+    for (const override of list.toSorted(byWay)) {
+      const applied = apply(root, override, setBy)
+      if ('problem' in applied) {
+        problems.push({ code: applied.code, message: `${override.name}: ${applied.problem}` })
+        continue
+      }
+      const { pointer } = applied
+      origins = origins.filter((earlier) => !pointer.every((name, index) => name === earlier.pointer[index]))
+      origins.push({ pointer, name: override.name })
     }
-    const way = JSON.stringify(found.pointer)
-    const earlier = setBy.get(way)
-    if (earlier !== undefined) {
-      problems.push({ code: 'set-twice', message: `${override.name}: ${earlier} sets the same option` })
-      continue
-    }
-    setBy.set(way, override.name)
-    const read = readValue(override.value, found.schema)
-    if ('problem' in read) {
-      problems.push({ code: 'wrong-value', message: `${override.name}: ${read.problem}` })
-      continue
-    }
-    put(root, found.pointer, read.value)
-    origins.push({ pointer: found.pointer, name: override.name })
   }
   return { origins, problems }
+}
+
+function apply(
+  root: Record<string, unknown>,
+  override: Override,
+  setBy: Map<string, string>,
+): { readonly pointer: Pointer } | { readonly code: string; readonly problem: string } {
+  const found = locate(root, override)
+  if ('problem' in found) return found
+  const way = JSON.stringify(found.pointer)
+  const earlier = setBy.get(way)
+  if (earlier !== undefined) return { code: 'set-twice', problem: `${earlier} sets the same option` }
+  setBy.set(way, override.name)
+  const read = readValue(override.value, found.schema)
+  if ('problem' in read) return { code: 'wrong-value', problem: read.problem }
+  put(root, found.pointer, read.value)
+  return { pointer: found.pointer }
 }
 
 function byWay(left: Override, right: Override): number {
@@ -94,6 +110,7 @@ function locate(root: unknown, { segments, foldCase }: Override): Located {
   let schema: TSchema = WrittenConfigurationSchema
   let value = root
   const pointer: (string | number)[] = []
+  if (segments.length === 0) return { code: 'unknown-field', problem: 'names no option' }
   for (const segment of segments) {
     const next = step(schema, value, pointer, segment, foldCase)
     if ('problem' in next) return next

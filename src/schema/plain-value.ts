@@ -13,7 +13,7 @@ export type Place = {
 export type Report = (offset: number, code: string, message: string) => void
 
 /** Deeper nesting is refused; nothing that people write comes near. */
-const MAX_DEPTH = 64
+export const MAX_DEPTH = 64
 /** Values that aliases of one document may stand for in all, so that a few lines can't become gigabytes. */
 const MAX_ALIASED_VALUES = 50_000
 

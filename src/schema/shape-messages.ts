@@ -1,7 +1,16 @@
 import type { ErrorObject } from 'ajv'
 import { nearestName } from './nearest-name.js'
 import type { Pointer } from './problem.js'
-import type { ShapeFinding } from './shape.js'
+
+/** Something that does not fit its schema: where, and what a person is told about it. */
+export type ShapeFinding = {
+  /** From the document's root; of an unknown field it includes the field, of a missing one it is the object. */
+  readonly pointer: Pointer
+  /** Which of the two a position should show. */
+  readonly what: 'key' | 'value'
+  readonly code: 'unknown-field' | 'missing-field' | 'wrong-type' | 'wrong-word' | 'wrong-value'
+  readonly message: string
+}
 
 /** Says one of ajv's errors in words for the person who wrote the value. `base` leads from the root to the value checked. */
 export function explainError(error: ErrorObject, root: unknown, base: Pointer): ShapeFinding {

@@ -4,17 +4,8 @@ import type { Static, TSchema } from '@sinclair/typebox'
 import type { Pointer, Problem } from './problem.js'
 import type { SourcedValue } from './strict-yaml.js'
 import { explainError } from './shape-messages.js'
+import type { ShapeFinding } from './shape-messages.js'
 import { FORMATS } from './units.js'
-
-/** Something that does not fit its schema: where, and what a person is told about it. */
-export type ShapeFinding = {
-  /** From the document's root; of an unknown field it includes the field, of a missing one it is the object. */
-  readonly pointer: Pointer
-  /** Which of the two a position should show. */
-  readonly what: 'key' | 'value'
-  readonly code: 'unknown-field' | 'missing-field' | 'wrong-type' | 'wrong-word' | 'wrong-value'
-  readonly message: string
-}
 
 export type ShapeOptions = {
   /** The part of the document that the schema describes; default its root. */

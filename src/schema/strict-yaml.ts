@@ -1,8 +1,8 @@
-import { Composer, Parser } from 'yaml'
-import type { Document, Node } from 'yaml'
+import { Composer, Lexer, Parser } from 'yaml'
+import type { CST, Document, Node, YAMLParseError } from 'yaml'
 import type { Pointer, Position, Problem } from './problem.js'
-import { PlainReader } from './plain-value.js'
-import type { Place } from './plain-value.js'
+import { MAX_DEPTH, PlainReader } from './plain-value.js'
+import type { Place, Report } from './plain-value.js'
 import { DEFAULT_MAX_BYTES, LineIndex, decodeText, hiddenCharacters } from './source-text.js'
 
 /** A value together with where its parts were written, as far as that is known. */
@@ -49,7 +49,7 @@ export function parseYamlDocuments(
   const lines = new LineIndex(file, text)
   const problems: Problem[] = []
   const reported = new Set<number>()
-  const report = (offset: number, code: string, message: string): void => {
+  const report: Report = (offset, code, message) => {
     reported.add(offset)
     if (problems.length < MAX_PROBLEMS) {
       problems.push({ severity: 'error', code, message, position: lines.positionOf(offset) })
@@ -66,7 +66,7 @@ export function parseYamlDocuments(
   if (problems.length > 0) return { documents, problems }
 
   for (const document of compose(text, report)) {
-    const sound = reportSyntax(document, report)
+    const sound = reportSyntax(document, text, report)
     if (problems.length >= MAX_PROBLEMS) break
     if (isEmpty(document)) continue
     const { value, place } = new PlainReader(report).read(document.contents, document.range[0])
@@ -112,8 +112,6 @@ function offsetOf(root: Place, pointer: Pointer, what: 'key' | 'value'): number 
   return what === 'key' ? keyAt : place.at
 }
 
-type Report = (offset: number, code: string, message: string) => void
-
 /** Documents one after the other; directives are reported, since YAML 1.1 would mean other values. */
 function* compose(text: string, report: Report): Generator<Document.Parsed<never, false>> {
   const composer = new Composer<never, false>({
@@ -123,33 +121,74 @@ function* compose(text: string, report: Report): Generator<Document.Parsed<never
     logLevel: 'silent',
     strict: true,
   })
-  for (const token of new Parser().parse(text)) {
-    if (token.type === 'directive')
+  let errors = 0
+  for (const token of tokens(text, report)) {
+    if (token.type === 'directive') {
       report(token.offset, 'directive', 'directives (%YAML, %TAG) are not read: leave this line out')
-    else yield* composer.next(token)
+    } else yield* composer.next(token)
+    if (token.type === 'error' && ++errors >= MAX_PROBLEMS) break
   }
   yield* composer.end()
-  for (const error of composer.streamInfo().errors)
-    report(error.pos[0], 'yaml-syntax', explain(error.code, error.message))
+  const { errors: rest } = composer.streamInfo()
+  for (const error of rest) report(error.pos[0], 'yaml-syntax', explain(text, error))
 }
 
+/** What the parser makes of the text, until brackets are nested so deeply that nobody can have meant it. */
+function* tokens(text: string, report: Report): Generator<CST.Token> {
+  const parser = new Parser()
+  let depth = 0
+  let offset = 0
+  let inScalar = false
+  for (const lexeme of new Lexer().lex(text)) {
+    if (!inScalar && (lexeme === '[' || lexeme === '{') && ++depth > MAX_DEPTH) {
+      report(offset, 'too-deep', `nested deeper than ${MAX_DEPTH} levels`)
+      return
+    }
+    if (!inScalar && (lexeme === ']' || lexeme === '}') && depth > 0) depth--
+    if (lexeme === START_OF_DOCUMENT) depth = 0
+    inScalar = lexeme === START_OF_SCALAR
+    if (!NOT_TEXT.has(lexeme)) offset += lexeme.length
+    yield* parser.next(lexeme)
+  }
+  yield* parser.end()
+}
+
+/** Lexemes that stand for no text of the source. */
+const START_OF_DOCUMENT = '\u0002'
+const END_OF_BROKEN_FLOW = '\u0018'
+const START_OF_SCALAR = '\u001f'
+const NOT_TEXT = new Set([START_OF_DOCUMENT, END_OF_BROKEN_FLOW, START_OF_SCALAR])
+
 /** False when the document can't be trusted to mean what it says. */
-function reportSyntax(document: Document.Parsed<never, false>, report: Report): boolean {
-  for (const error of document.errors) report(error.pos[0], 'yaml-syntax', explain(error.code, error.message))
+function reportSyntax(document: Document.Parsed<never, false>, text: string, report: Report): boolean {
+  let derailed = false
+  for (const error of document.errors) {
+    const [at] = error.pos
+    const template = isUnquotedTemplate(text, at)
+    // After one, the parser stumbles over what is right too.
+    if (derailed && !template && (error.code === 'UNEXPECTED_TOKEN' || error.code === 'MISSING_CHAR'))
+      continue
+    derailed ||= template
+    report(at, 'yaml-syntax', explain(text, error))
+  }
   return document.errors.length === 0
 }
 
-function explain(code: string, message: string): string {
-  switch (code) {
-    case 'TAB_AS_INDENT':
-      return 'a tab indents this line; YAML is indented with spaces'
-    case 'RESOURCE_EXHAUSTION':
-      return 'nested too deeply'
-    case 'BLOCK_AS_IMPLICIT_KEY':
-      return 'a second `key: value` on this line; quote the value if the colon belongs to it, else write it on a line of its own'
-    default:
-      return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`
+/** `{` right behind other text: a path template in brackets, where YAML takes it for a map. */
+function isUnquotedTemplate(text: string, offset: number): boolean {
+  return text[offset] === '{' && /[^\s[{,:]/.test(text[offset - 1] ?? '')
+}
+
+function explain(text: string, { code, message, pos }: YAMLParseError): string {
+  if (isUnquotedTemplate(text, pos[0])) {
+    return 'text that holds `{` must be quoted within brackets, for example ["/items/{id}"]'
   }
+  if (code === 'TAB_AS_INDENT') return 'a tab indents this line; YAML is indented with spaces'
+  if (code === 'RESOURCE_EXHAUSTION') return 'nested too deeply'
+  if (code === 'BLOCK_AS_IMPLICIT_KEY') {
+    return 'a second `key: value` on this line; quote the value if the colon belongs to it, else write it on a line of its own'
+  }
+  return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`
 }
 
 function isEmpty(document: Document.Parsed<never, false>): boolean {

@@ -12,6 +12,18 @@ describe('parseYamlDocuments refuses', () => {
     { name: 'a duplicate key in a flow map', text: 'x: {a: 1, a: 2}', at: '1:11', says: 'twice' },
     { name: 'a duplicate key in another spelling', text: 'a: 1\n"a": 3\n', at: '2:1', says: 'twice' },
     { name: 'two keys on one line', text: 'a: b: c\n', at: '1:4', says: 'second `key: value`' },
+    {
+      name: 'a path template in brackets without quotes',
+      text: 'paths: [/a/{id}/b, /c/{id}]\n',
+      at: '1:12',
+      says: 'must be quoted within brackets',
+    },
+    {
+      name: 'a path template in braces without quotes',
+      text: 'x: { path: /a/{id} }\n',
+      at: '1:15',
+      says: 'must be quoted within brackets',
+    },
     { name: 'an unclosed list', text: 'a: [1, 2\n', at: '2:1', says: 'not YAML' },
     { name: 'an unclosed quote', text: 'a: "b\n', at: '2:1', says: 'not YAML' },
     ...['yes', 'No', 'ON', 'off', 'y', 'N'].map((word) => ({
@@ -95,6 +107,17 @@ describe('parseYamlDocuments refuses', () => {
     { name: 'maps', text: Array.from({ length: 80 }, (_, depth) => `${' '.repeat(depth)}a:\n`).join('') },
   ])('nesting without end: $name', ({ text }) => {
     expect(problemsOf(text).join('\n')).toMatch(/nested/)
+  })
+
+  test('a long run of brackets, in bounded time', () => {
+    const startedAt = performance.now()
+    expect(problemsOf('['.repeat(2_000_000))).toHaveLength(1)
+    expect(problemsOf(']'.repeat(500_000)).length).toBeLessThanOrEqual(1000)
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+  }, 20_000)
+
+  test('a template is explained once', () => {
+    expect(problemsOf('x: { path: /a/{id} }\ny: [/c/{id}/d, /e]\n')).toHaveLength(2)
   })
 
   test('every problem of a file at once, in documents after a broken one too', () => {
