@@ -12,7 +12,7 @@ export type CompiledRule = {
   readonly source: RuleSource
   readonly to: readonly To[] | undefined
   readonly when: CompiledConditions
-  readonly then: (typeof EFFECTS)[number]
+  readonly effect: (typeof EFFECTS)[number]
   readonly factor: string
   readonly mode: Mode | undefined
   /** A condition on the user, the session or the device: without a user the rule says nothing. */
@@ -50,7 +50,7 @@ export function evaluateAdaptive(policy: AdaptivePolicy, facts: Facts, steps?: S
       step: 'adaptive',
       outcome: found ? 'fail' : 'pass',
       detail:
-        found?.message ?? `adaptive rule ${rule.name} matches: ${rule.then === 'Allow' ? 'allow' : 'met'}`,
+        found?.message ?? `adaptive rule ${rule.name} matches: ${rule.effect === 'Allow' ? 'allow' : 'met'}`,
     })
     if (!found) continue
     if (rule.mode === undefined || rule.mode === 'Enforce') {
@@ -63,7 +63,7 @@ export function evaluateAdaptive(policy: AdaptivePolicy, facts: Facts, steps?: S
 function matches(rule: CompiledRule, facts: Facts, targetMode: Mode): boolean {
   if (rule.ofUser && !facts.identity.user) return false
   if (rule.ofRisk && facts.riskScore === undefined && targetMode === 'Observe') return false
-  const unknown = rule.then !== 'Allow'
+  const unknown = rule.effect !== 'Allow'
   return (!rule.to || rule.to.some((to) => isMeant(to, facts, unknown))) && (rule.when(facts) ?? unknown)
 }
 
@@ -77,29 +77,19 @@ function isMeant({ concerns, request }: To, facts: Facts, unknown: boolean): boo
 }
 
 function findingOf(rule: CompiledRule, facts: Facts, limits: AuthenticationLimits): Refusal | undefined {
-  const { user } = facts.identity
+  if (rule.effect === 'Allow') return undefined
   const at = { rule: rule.name, ruleSource: rule.source, mode: rule.mode }
-  switch (rule.then) {
-    case 'Allow':
-      return undefined
-    case 'Deny':
-      return { reason: 'adaptive-deny', message: `adaptive rule ${rule.name} denies`, ...at }
-    case 'StepUp':
-      if (!user) {
-        return {
-          reason: rule.ofRisk ? 'risk-too-high' : 'user-required',
-          message: `adaptive rule ${rule.name} asks for ${rule.factor}, and there is no user to give it`,
-          ...at,
-        }
-      }
-      if (isStepUpMet(user, rule.factor, undefined, limits.maxAuthAgeMs, facts.nowMs)) return undefined
-      return {
-        reason: 'step-up-required',
-        message: `adaptive rule ${rule.name} asks for ${rule.factor}`,
-        stepUp: challenge(rule.factor, limits.maxAuthAgeMs),
-        ...at,
-      }
+  if (rule.effect === 'Deny') {
+    return { reason: 'adaptive-deny', message: `adaptive rule ${rule.name} denies`, ...at }
   }
+  const message = `adaptive rule ${rule.name} asks for ${rule.factor}`
+  const { user } = facts.identity
+  if (!user) {
+    const reason = rule.ofRisk ? 'risk-too-high' : 'user-required'
+    return { reason, message: `${message}, and there is no user to give it`, ...at }
+  }
+  if (isStepUpMet(user, rule.factor, undefined, limits.maxAuthAgeMs, facts.nowMs)) return undefined
+  return { reason: 'step-up-required', message, stepUp: challenge(rule.factor, limits.maxAuthAgeMs), ...at }
 }
 
 /** What is enforced outweighs what is not, a denial outweighs a challenge; among equals the first stays. */

@@ -9,7 +9,7 @@ import {
   ToTargetsSchema,
   words,
 } from '../segmentation/vocabulary.js'
-import { ConditionSchema } from '../segmentation/when/condition.js'
+import { ConditionSchema } from '../segmentation/when/schema.js'
 
 export const EFFECTS = ['Allow', 'StepUp', 'Deny'] as const
 

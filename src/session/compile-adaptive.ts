@@ -113,7 +113,7 @@ function compileRule(
       namespace: undefined,
       localTrustDomain: directory.localTrustDomain,
     }),
-    then,
+    effect: then,
     factor: factor ?? 'mfa',
     mode,
     ofUser: when.some(({ key }) => /^(?:user|session|device|request\.auth)\./.test(key)),

@@ -3,7 +3,7 @@ import { nearestName } from '../../schema/nearest-name.js'
 import type { Facts } from '../facts.js'
 import { parseAddress, type Address } from './address.js'
 import { readClaim } from './claim-path.js'
-import type { ConditionScope, Fault } from './condition.js'
+import type { ConditionScope, Fault } from './schema.js'
 import { queryParameter } from './query.js'
 
 /** Brings a written value to the form in which the fact stands, or says what is wrong with it. */

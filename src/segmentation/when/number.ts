@@ -1,4 +1,4 @@
-import type { Condition, Fault } from './condition.js'
+import type { Condition, Fault } from './schema.js'
 
 type NumberTest = (value: number) => boolean
 

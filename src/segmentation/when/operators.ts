@@ -1,8 +1,9 @@
 import { contains, parseAddress, parseRange, type Address, type AddressRange } from './address.js'
 import { claimTexts } from './claim-path.js'
-import type { Condition, Fault } from './condition.js'
+import type { Condition, Fault } from './schema.js'
 import { conjunction, type Predicate } from './conjunction.js'
 import type { Key, Spelling } from './key.js'
+import type { Facts } from '../facts.js'
 import { numberTests } from './number.js'
 import { compilePatterns, patternProblem } from './pattern.js'
 import { compileTime } from './time.js'
@@ -56,48 +57,37 @@ export function compileOperators(condition: Condition, key: Key, fault: Fault): 
 }
 
 function predicatesOf(condition: Condition, key: Key, fault: Fault): Predicate[] {
+  if (key.kind === 'time') return compileTime(condition, key.part, fault)
+  const isPresent = (key.kind === 'text' && key.present) || ((facts: Facts) => key.read(facts) !== undefined)
+  return [...presence(condition, isPresent), ...comparisons(condition, key, fault)]
+}
+
+function comparisons(condition: Condition, key: Exclude<Key, { kind: 'time' }>, fault: Fault): Predicate[] {
   switch (key.kind) {
     case 'text':
-      return [
-        ...presence(condition, key.present ?? ((facts) => key.read(facts) !== undefined)),
-        ...textTests(condition, fault, key.spelling).map((test) => on(key.read, test)),
-      ]
+      return textTests(condition, fault, key.spelling).map((test) => on(key.read, test))
     case 'list':
-      return [
-        ...presence(condition, (facts) => key.read(facts) !== undefined),
-        ...listTests(condition, fault).map((test) => on(key.read, test)),
-      ]
+      return listTests(condition, fault).map((test) => on(key.read, test))
     case 'number':
-      return [
-        ...presence(condition, (facts) => key.read(facts) !== undefined),
-        ...numberTests(condition, fault, key.range).map((test) => on(key.read, test)),
-      ]
+      return numberTests(condition, fault, key.range).map((test) => on(key.read, test))
     case 'boolean':
-      return [
-        ...presence(condition, (facts) => key.read(facts) !== undefined),
-        ...(condition.is === undefined ? [] : [on(key.read, (value: boolean) => value === condition.is)]),
-      ]
-    case 'claim':
-      return claimPredicates(condition, key, fault)
+      return condition.is === undefined ? [] : [on(key.read, (value: boolean) => value === condition.is)]
     case 'address':
-      return [
-        ...presence(condition, (facts) => key.read(facts) !== undefined),
-        ...addressTests(condition, fault).map((test) => on(key.read, test)),
-      ]
-    case 'time':
-      return compileTime(condition, key.part, fault)
+      return addressTests(condition, fault).map((test) => on(key.read, test))
+    case 'claim':
+    default:
+      return claimPredicates(condition, key.read, fault)
   }
 }
 
 /** A claim's type is known only from the token: where it is not what the operator compares, it can't be evaluated. */
 function claimPredicates(
   condition: Condition,
-  { read }: Extract<Key, { kind: 'claim' }>,
+  read: Extract<Key, { kind: 'claim' }>['read'],
   fault: Fault,
 ): Predicate[] {
   const ordered = { ...condition, values: undefined, notValues: undefined }
   return [
-    ...presence(condition, (facts) => read(facts) !== undefined),
     ...listTests(condition, fault).map((test) => on((facts) => claimTexts(read(facts)), test)),
     ...numberTests(ordered, fault, { min: -Infinity, max: Infinity }).map((test) =>
       on((facts) => {

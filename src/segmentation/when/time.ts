@@ -1,5 +1,5 @@
 import { WEEKDAYS, zoneClock, type LocalTime } from './clock.js'
-import type { Condition, Fault } from './condition.js'
+import type { Condition, Fault } from './schema.js'
 import type { Predicate } from './conjunction.js'
 import { numberTests } from './number.js'
 
@@ -69,12 +69,12 @@ function testsOf(condition: Condition, part: Part, fault: Fault): ((value: numbe
   const bounds = { key: condition.key, above, below, atLeast, atMost }
   const tests = numberTests(bounds, fault, { min: 0, max: 23 })
   if (values) {
-    const wanted = values.map((written) => read('values', written))
-    tests.push((value) => wanted.includes(value))
+    const wanted = new Set(values.map((written) => read('values', written)))
+    tests.push((value) => wanted.has(value))
   }
   if (notValues) {
-    const unwanted = notValues.map((written) => read('notValues', written))
-    tests.push((value) => !unwanted.includes(value))
+    const unwanted = new Set(notValues.map((written) => read('notValues', written)))
+    tests.push((value) => !unwanted.has(value))
   }
   if (between) {
     const [from = Number.NaN, to = Number.NaN] = between.map((written) => read('between', written))

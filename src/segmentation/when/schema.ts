@@ -1,0 +1,52 @@
+import { Type, type Static } from '@sinclair/typebox'
+
+/**
+ * One condition of `when`: a key and what must hold of its value; several operators in one condition all hold.
+ * Which operators a key takes is checked at load, by the key's kind. Source: FORMATS 1 "`when` keys".
+ */
+export const ConditionSchema = Type.Object(
+  {
+    key: Type.String({
+      minLength: 1,
+      maxLength: 512,
+      description: 'What is looked at, for example user.roles',
+    }),
+    values: Type.Optional(
+      Type.Array(Type.String(), { minItems: 1, description: 'One must match: exact, prefix* or *suffix' }),
+    ),
+    notValues: Type.Optional(
+      Type.Array(Type.String(), { minItems: 1, description: 'None may match: exact, prefix* or *suffix' }),
+    ),
+    is: Type.Optional(Type.Boolean({ description: 'For keys that are true or false' })),
+    above: Type.Optional(Type.Number({ description: 'Greater than' })),
+    below: Type.Optional(Type.Number({ description: 'Less than' })),
+    atLeast: Type.Optional(Type.Number()),
+    atMost: Type.Optional(Type.Number()),
+    between: Type.Optional(
+      Type.Array(Type.String(), {
+        minItems: 2,
+        maxItems: 2,
+        description:
+          'From and to; may wrap, as ["22:00", "06:00"] does. The end is left out for time.ofDay alone',
+      }),
+    ),
+    zone: Type.Optional(Type.String({ description: 'IANA time zone of a time.* key; default UTC' })),
+    present: Type.Optional(Type.Boolean({ description: 'Whether there is a value at all' })),
+    cidr: Type.Optional(
+      Type.Array(Type.String(), { minItems: 1, description: 'Address ranges, one of which must contain it' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+export type Condition = Static<typeof ConditionSchema>
+
+/** Where conditions are written. */
+export type ConditionScope = {
+  /** Namespace of the writing document, that bare service names stand in; undefined in cluster-wide kinds. */
+  readonly namespace: string | undefined
+  /** A workload of another trust domain is in no namespace. Source: FORMATS 1, rule 5. */
+  readonly localTrustDomain: string
+}
+
+/** Takes what is wrong with one condition: the field, what to say of it, and a stable code. */
+export type Fault = (field: keyof Condition, message: string, code: string) => void
