@@ -65,6 +65,9 @@ test.each([
   expect(await lint(...args)).toEqual({ out: '', err, exitCode: 2 })
 })
 
-test('the example mesh is fine', async () => {
-  expect(await lint(EXAMPLE)).toEqual({ out: '0 errors, 0 warnings in 12 files\n', err: '', exitCode: 0 })
+test.each([
+  { by: 'folder', args: [EXAMPLE] },
+  { by: 'configuration', args: ['--config', `${EXAMPLE}/../portcullis.yaml`] },
+])('the example mesh is fine, named by its $by', async ({ args }) => {
+  expect(await lint(...args)).toEqual({ out: '0 errors, 0 warnings in 12 files\n', err: '', exitCode: 0 })
 })
