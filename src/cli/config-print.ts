@@ -46,5 +46,6 @@ function asYaml({ effective, originOf }: LoadedConfig): string {
     } else if (isScalar(node) || isCollection(node)) node.comment = ` ${originOf(pointer)}`
   }
   annotate(document.contents, [])
-  return document.toString({ lineWidth: 0 })
+  // The printer gives an empty list with a comment three lines.
+  return document.toString({ lineWidth: 0 }).replace(/:\n +(\[\]|\{\})\n +#/g, ': $1 #')
 }

@@ -63,6 +63,7 @@ describe('config print', () => {
     expect(exitCode).toBe(0)
     expect(out).toContain(`name: mesh # ${file}:3\n`)
     expect(out).toContain('timeout: 20s # default\n')
+    expect(out).toContain('    principalTrustDomains: [] # default\n')
     expect(out).toContain('delay: 1s # PORTCULLIS__DRAIN__DELAY\n')
     expect(out).toContain('listen: "" # --set health.listen\n')
     const again = join(folder, 'again.yaml')
