@@ -154,7 +154,7 @@ function serialKeys(entry: string): readonly string[] {
   if (at < 0) return [serial]
   const parts = readNameText(entry.slice(at + 1))
   if (parts === undefined) return []
-  return [parts, [...parts].reverse()].map((order) => `${serial}@${JSON.stringify(order)}`)
+  return [parts, parts.toReversed()].map((order) => `${serial}@${JSON.stringify(order)}`)
 }
 
 /** `CN=Mesh CA,O=Shop` as `openssl -issuer` or RFC 4514 write it; a backslash takes the next character as it is. */

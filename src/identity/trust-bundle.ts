@@ -112,7 +112,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 function problem(text: string): { readonly ok: false; readonly problem: string } {

@@ -87,8 +87,9 @@ function understand(name: GeneralName): Understood | undefined {
         (base) => base.form === 'dn' && base.name.parts.every((part, at) => part === name.name.parts[at]),
       )
     case 'other':
-      return undefined
+      break
   }
+  return undefined
 }
 
 function both(isWithin: (base: GeneralName) => boolean | undefined): Understood {

@@ -20,7 +20,7 @@ export const jwkSuite: Suite = { file: 'jwk.json', run }
 
 async function run(content: unknown): Promise<readonly NamedOutcome[]> {
   const outcomes: NamedOutcome[] = []
-  for (const one of casesOf<Case>(content)) outcomes.push({ id: one.id, ...(await judge(one)) })
+  for (const one of casesOf(content) as readonly Case[]) outcomes.push({ id: one.id, ...(await judge(one)) })
   return outcomes
 }
 

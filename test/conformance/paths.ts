@@ -1,5 +1,5 @@
 import { canonicalPath } from '../../src/ext-authz/canonical-path.js'
-import { AGREED, casesOf, type Outcome, type Suite } from './suite.js'
+import { AGREED, casesOf, judgeCases, type Outcome, type Suite } from './suite.js'
 
 type Case = {
   readonly id: string
@@ -12,7 +12,7 @@ type Case = {
 
 export const pathSuite: Suite = {
   file: 'paths.json',
-  run: async (content) => casesOf<Case>(content).map((one) => ({ id: one.id, ...judge(one) })),
+  run: async (content) => judgeCases(casesOf(content) as readonly Case[], judge),
 }
 
 /** plain: as is. ambiguous: refused, or exactly what Envoy makes of it. either: as is or refused. */

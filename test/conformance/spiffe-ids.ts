@@ -1,5 +1,5 @@
 import { parseSpiffeId } from '../../src/identity/spiffe-id.js'
-import { AGREED, casesOf, type Outcome, type Suite } from './suite.js'
+import { AGREED, casesOf, judgeCases, type Outcome, type Suite } from './suite.js'
 
 type Case = {
   readonly id: string
@@ -11,7 +11,7 @@ type Case = {
 
 export const spiffeIdSuite: Suite = {
   file: 'spiffe-ids.json',
-  run: async (content) => casesOf<Case>(content).map((one) => ({ id: one.id, ...judge(one) })),
+  run: async (content) => judgeCases(casesOf(content) as readonly Case[], judge),
 }
 
 function judge({ input, expect, trust_domain: trustDomain, path }: Case): Outcome {

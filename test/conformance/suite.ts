@@ -13,12 +13,20 @@ export type Suite = {
 }
 
 /** The `cases` of a corpus file. Its shape is that of ../shared/corpora/README.md; a case lacking `id` is a fault. */
-export function casesOf<Case extends { readonly id: string }>(content: unknown): readonly Case[] {
+export function casesOf(content: unknown): readonly { readonly id: string }[] {
   const cases = (content as { readonly cases?: unknown }).cases
   if (!Array.isArray(cases) || cases.some((one: { id?: unknown } | null) => typeof one?.id !== 'string')) {
     throw new Error('no list of `cases` with an `id` each')
   }
-  return cases as readonly Case[]
+  return cases as readonly { readonly id: string }[]
+}
+
+/** Every case of a file by a judge that answers at once. */
+export function judgeCases<Case extends { readonly id: string }>(
+  cases: readonly Case[],
+  judge: (one: Case) => Outcome,
+): readonly NamedOutcome[] {
+  return cases.map((one) => Object.assign({ id: one.id }, judge(one)))
 }
 
 export const AGREED: Outcome = { verdict: 'agreed' }

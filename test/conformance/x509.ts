@@ -24,7 +24,7 @@ export const x509Suite: Suite = {
   file: 'x509.json',
   run: async (content) => {
     const outcomes = []
-    for (const one of casesOf<Case>(content)) {
+    for (const one of casesOf(content) as readonly Case[]) {
       const startedMs = performance.now()
       const problem = await pathProblem(one)
       const elapsedMs = performance.now() - startedMs

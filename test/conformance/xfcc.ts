@@ -1,5 +1,5 @@
 import { parseXfcc } from '../../src/identity/xfcc.js'
-import { AGREED, casesOf, type Outcome, type Suite } from './suite.js'
+import { AGREED, casesOf, judgeCases, type Outcome, type Suite } from './suite.js'
 
 type Case = {
   readonly id: string
@@ -10,7 +10,7 @@ type Case = {
 
 export const xfccSuite: Suite = {
   file: 'xfcc.json',
-  run: async (content) => casesOf<Case>(content).map((one) => ({ id: one.id, ...judge(one) })),
+  run: async (content) => judgeCases(casesOf(content) as readonly Case[], judge),
 }
 
 function judge({ header, expect, elements }: Case): Outcome {

@@ -43,7 +43,8 @@ export type CertificateFields = {
   readonly subject: DistinguishedName
   readonly notBefore: Date
   readonly notAfter: Date
-  readonly publicKey: KeyObject
+  /** A key, or the DER of any SubjectPublicKeyInfo. */
+  readonly publicKey: KeyObject | Buffer
   readonly extensions: readonly Extension[]
   readonly signingKey: KeyObject
   readonly signature: SignatureName
@@ -99,7 +100,11 @@ export function writeCertificate(fields: CertificateFields): Buffer {
     name(fields.issuer),
     sequence(time(fields.notBefore), time(fields.notAfter)),
     name(fields.subject),
-    embedded(fields.publicKey.export({ format: 'der', type: 'spki' })),
+    embedded(
+      Buffer.isBuffer(fields.publicKey)
+        ? fields.publicKey
+        : fields.publicKey.export({ format: 'der', type: 'spki' }),
+    ),
     ...(fields.extensions.length === 0
       ? []
       : [tagged(3, sequence(...fields.extensions.map(writeExtension)))]),
@@ -293,11 +298,30 @@ function sequence(...parts: Asn1[]): Asn1 {
 }
 
 function tagged(tag: number, ...parts: Asn1[]): Asn1 {
-  return asn1.create(Class.CONTEXT_SPECIFIC, tag, true, parts)
+  return asn1.create(Class.CONTEXT_SPECIFIC, contextTag(tag), true, parts)
 }
 
 function context(tag: number, bytes: string): Asn1 {
-  return asn1.create(Class.CONTEXT_SPECIFIC, tag, false, bytes)
+  return asn1.create(Class.CONTEXT_SPECIFIC, contextTag(tag), false, bytes)
+}
+
+/** forge has one enum for all tag numbers, named after the universal ones. */
+const TAG_NUMBERS = [
+  Type.NONE,
+  Type.BOOLEAN,
+  Type.INTEGER,
+  Type.BITSTRING,
+  Type.OCTETSTRING,
+  Type.NULL,
+  Type.OID,
+  Type.ODESC,
+  Type.EXTERNAL,
+]
+
+function contextTag(tag: number): forge.asn1.Type {
+  const number = TAG_NUMBERS[tag]
+  if (number === undefined) throw new Error(`no context tag ${tag} here`)
+  return number
 }
 
 function primitive(type: forge.asn1.Type, bytes: string): Asn1 {

@@ -80,7 +80,7 @@ describe('VerdictCache is bounded', () => {
       verdicts.verify('b', BASIS, NOW_MS, accept('b')),
     ]
     expect(verdicts.verify('c', BASIS, NOW_MS, accept('c'))).toBeUndefined()
-    await Promise.all(running)
+    await Promise.all(running.map(async (one) => one))
     expect(await verdicts.verify('c', BASIS, NOW_MS, accept('c'))).toEqual({ ok: true, from: 'c' })
   })
 })
@@ -94,7 +94,7 @@ describe('VerdictCache.verify', () => {
       await Promise.resolve()
       return { ok: true, from: 'a' }
     }
-    await Promise.all(Array.from({ length: 50 }, () => verdicts.verify('key', BASIS, NOW_MS, verify)))
+    await Promise.all(Array.from({ length: 50 }, async () => verdicts.verify('key', BASIS, NOW_MS, verify)))
     expect(verifications).toBe(1)
   })
 
