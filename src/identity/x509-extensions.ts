@@ -42,6 +42,10 @@ export type Extensions = {
 
 const MAX_EXTENSIONS = 64
 const MAX_NAMES = 1024
+/** Directory names among them, which cost most to read. */
+const MAX_DIRECTORY_NAMES = 32
+const MAX_POLICIES = 64
+const MAX_PURPOSES = 64
 const ANY_POLICY = '2.5.29.32.0'
 /** CPS pointer and user notice: for people to read, with no effect on a path. Source: RFC 5280 4.2.1.4. */
 const KNOWN_QUALIFIERS: ReadonlySet<string> = new Set(['1.3.6.1.5.5.7.2.1', '1.3.6.1.5.5.7.2.2'])
@@ -50,7 +54,7 @@ type Draft = { -readonly [Field in keyof Extensions]: Extensions[Field] } & { un
 
 /**
  * Reads the extensions of a certificate. Throws DerError on malformed ones, also on those that are not critical,
- * and on an extension that occurs twice. Limits: 64 extensions, 1024 names in one of them.
+ * and on an extension that occurs twice. Limits: 64 extensions, policies and purposes, 1024 names in one extension.
  */
 export function readExtensions(list: DerElement | undefined): Extensions {
   const draft: Draft = {
@@ -142,6 +146,7 @@ function readNames(value: Buffer): GeneralName[] {
   const names = readChildren(readWhole(value, TAG.sequence, 'subjectAltName'), 'subjectAltName')
   if (names.length === 0 || names.length > MAX_NAMES)
     throw new DerError('subjectAltName: no name or too many')
+  expectFewDirectoryNames(names, 'subjectAltName')
   return names.map((name) => {
     const read = readGeneralName(name, 'subjectAltName')
     if (read.form === 'ip' && read.bytes.length !== 4 && read.bytes.length !== 16) {
@@ -166,19 +171,29 @@ function readSubtrees(list: DerElement | undefined): GeneralName[] {
   const subtrees = readChildren(list, 'nameConstraints')
   if (subtrees.length === 0 || subtrees.length > MAX_NAMES)
     throw new DerError('nameConstraints: none or too many')
-  return subtrees.map((subtree) => {
+  const bases = subtrees.map((subtree) => {
     const [base, ...more] = readChildren(
       expectTag(subtree, TAG.sequence, 'nameConstraints'),
       'nameConstraints',
     )
     if (base === undefined || more.length > 0)
       throw new DerError('nameConstraints: a subtree with minimum or maximum')
+    return base
+  })
+  expectFewDirectoryNames(bases, 'nameConstraints')
+  return bases.map((base) => {
     const read = readGeneralName(base, 'nameConstraints')
     if (read.form === 'ip' && !isAddressWithMask(read.bytes)) {
       throw new DerError('nameConstraints: an IP range that is no address with a prefix mask')
     }
     return read
   })
+}
+
+function expectFewDirectoryNames(names: readonly DerElement[], what: string): void {
+  if (names.filter(({ tag }) => tag === contextConstructedTag(4)).length > MAX_DIRECTORY_NAMES) {
+    throw new DerError(`${what}: too many directory names`)
+  }
 }
 
 function isAddressWithMask(bytes: Buffer): boolean {
@@ -190,7 +205,9 @@ function isAddressWithMask(bytes: Buffer): boolean {
 /** False when there is a qualifier that is not known. */
 function readPolicies(value: Buffer): boolean {
   const policies = readChildren(readWhole(value, TAG.sequence, 'certificatePolicies'), 'certificatePolicies')
-  if (policies.length === 0) throw new DerError('certificatePolicies: empty')
+  if (policies.length === 0 || policies.length > MAX_POLICIES) {
+    throw new DerError('certificatePolicies: none or too many')
+  }
   const seen = new Set<string>()
   let known = true
   for (const policy of policies) {
@@ -214,7 +231,11 @@ function readPolicies(value: Buffer): boolean {
 
 /** Mappings have no effect where no policy is asked for; only mapping to or from any policy is forbidden (6.1.4 a). */
 function readPolicyMappings(value: Buffer): void {
-  for (const mapping of readChildren(readWhole(value, TAG.sequence, 'policyMappings'), 'policyMappings')) {
+  const mappings = readChildren(readWhole(value, TAG.sequence, 'policyMappings'), 'policyMappings')
+  if (mappings.length === 0 || mappings.length > MAX_POLICIES) {
+    throw new DerError('policyMappings: none or too many')
+  }
+  for (const mapping of mappings) {
     const fields = new DerFields(expectTag(mapping, TAG.sequence, 'policyMappings'), 'policyMappings')
     for (let side = 0; side < 2; side += 1) {
       const oid = readObjectIdentifier(
@@ -253,7 +274,9 @@ function readAuthorityKeyId(value: Buffer): string | undefined {
 
 function readPurposes(value: Buffer): string[] {
   const purposes = readChildren(readWhole(value, TAG.sequence, 'extendedKeyUsage'), 'extendedKeyUsage')
-  if (purposes.length === 0) throw new DerError('extendedKeyUsage: empty')
+  if (purposes.length === 0 || purposes.length > MAX_PURPOSES) {
+    throw new DerError('extendedKeyUsage: none or too many')
+  }
   return purposes.map((purpose) => {
     const { content } = expectTag(purpose, TAG.objectIdentifier, 'extendedKeyUsage')
     return readObjectIdentifier(content, 'extendedKeyUsage')

@@ -29,12 +29,17 @@ export type GeneralName =
   | { readonly form: 'other'; readonly kind: number }
 
 const EMAIL_ADDRESS = '1.2.840.113549.1.9.1'
+/** Of one name, in all. */
+const MAX_ATTRIBUTES = 64
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function readName(element: DerElement, what: string): DistinguishedName {
   const emails: string[] = []
+  let count = 0
   const parts = readChildren(expectTag(element, TAG.sequence, what), what).map((set) => {
     const attributes = readChildren(expectTag(set, TAG.set, what), what).map((attribute) => {
+      count += 1
+      if (count > MAX_ATTRIBUTES) throw new DerError(`${what}: more than ${MAX_ATTRIBUTES} attributes`)
       const fields = new DerFields(expectTag(attribute, TAG.sequence, what), what)
       const oid = readObjectIdentifier(fields.next(TAG.objectIdentifier, what).content, what)
       const value = fields.any(what)

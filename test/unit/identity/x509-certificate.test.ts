@@ -10,6 +10,8 @@ import {
 import {
   anyExtension,
   basicConstraints,
+  certificatePolicies,
+  extendedKeyUsage,
   OID,
   subjectAltName,
   writeCertificate,
@@ -42,6 +44,30 @@ describe('parseCertificate refuses', () => {
     ['an unknown form of name', svid(extension(OID.subjectAltName, '30 03 89 01 61')).certificateDer],
     ['bytes after an extension', svid(extension(OID.keyUsage, '03 02 07 80 00')).certificateDer],
     ['a path length without CA', svid({ extensions: replacing(basicConstraints(false, 1)) }).certificateDer],
+    [
+      '65 purposes',
+      svid({ extensions: replacing(extendedKeyUsage(Array<string>(65).fill(OID.clientAuth))) })
+        .certificateDer,
+    ],
+    [
+      '65 policies',
+      svid({ extensions: replacing(certificatePolicies(Array.from({ length: 65 }, (_, at) => `1.2.${at}`))) })
+        .certificateDer,
+    ],
+    [
+      'a subject of 65 attributes',
+      svid({ subject: Array.from({ length: 65 }, () => ['CN', 'x'] as const) }).certificateDer,
+    ],
+    [
+      '1025 names',
+      svid({ extensions: replacing(subjectAltName(Array.from({ length: 1025 }, () => ({ dns: 'a' })))) })
+        .certificateDer,
+    ],
+    [
+      '33 directory names',
+      svid({ extensions: replacing(subjectAltName(Array.from({ length: 33 }, () => ({ dn: [] })))) })
+        .certificateDer,
+    ],
     ['an empty extended key usage', svid(extension(OID.extendedKeyUsage, '30 00')).certificateDer],
     ['empty name constraints', svid(extension(OID.nameConstraints, '30 00')).certificateDer],
     [
