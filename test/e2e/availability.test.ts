@@ -29,6 +29,9 @@ beforeEach(async () => {
     services: SERVICES.filter(({ name }) => NAMES.has(name)),
     replicas: 2,
   })
+  const warming = startLoad(mesh.throughSidecar('checkout-service'), REQUEST, CALLERS, LIMIT_MS)
+  await eventually('everything to be warm', async () => warming.count() > 300)
+  await warming.stop()
 }, 60_000)
 
 afterEach(async () => {
@@ -76,7 +79,7 @@ test('Portcullis killed: Envoy denies, and asks again once there is one', async 
 test('a policy with an error is refused whole and the old one stays; a right one takes effect; no call fails', async () => {
   const load = startLoad(mesh.throughSidecar('checkout-service'), REQUEST, CALLERS, LIMIT_MS)
   expect(await status('/api/stock-levels')).toBe('403')
-  rewrite('inventory-service.yaml', (text) => text.replace('endpoints:', 'endpoint:'))
+  rewrite('inventory-service.yaml', (text) => text.replace(/^ {2}endpoints:$/m, '  endpoint:'))
   rewrite('checkout-service.yaml', (text) =>
     text.replace('endpoints: [GetStock]', 'endpoints: [GetStock, Levels]'),
   )
