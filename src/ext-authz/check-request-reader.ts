@@ -167,7 +167,7 @@ function readSocketAddress(reader: ProtobufReader, peer: WirePeer): void {
     switch (tag) {
       case (1 << 3) | WIRE.varint:
       case (6 << 3) | WIRE.varint:
-        reader.skipVarint()
+        reader.skipInt32()
         break
       case delimited(2):
         peer.ip = reader.text()

@@ -79,6 +79,12 @@ export class ProtobufReader {
     return 0
   }
 
+  /** Steps over an int32, enum or bool: 5 bytes, or 10 when negative. Decoders differ on what is between. */
+  skipInt32(): void {
+    const length = this.skipVarint()
+    if (length > 5 && length < 10) this.fail('number out of range')
+  }
+
   /** The length of a delimited field, known to lie within the message that holds it. */
   length(): number {
     const length = this.uint32()
