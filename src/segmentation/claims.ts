@@ -7,6 +7,7 @@ import { parseIdentity } from './from.js'
 import { type IdentityPattern, IdentityTrie } from './identity-trie.js'
 import { PARAMETER, parsePathTemplate } from './path-template.js'
 import { RouteIndex } from './route-index.js'
+import { flatText } from './flat-text.js'
 
 /** What a service is found by. */
 export type Claims = {
@@ -51,12 +52,13 @@ function serviceAccounts(draft: Draft, localTrustDomain: string): { id: SpiffeId
   const written = spec.serviceAccounts
   return (written ?? [metadata.name]).flatMap((account, index) => {
     const at = written ? ['spec', 'serviceAccounts', index] : ['metadata', 'name']
-    const path = `/ns/${draft.namespace}/sa/${account}`
-    const text = `spiffe://${localTrustDomain}${path}`
+    const text = flatText(`spiffe://${localTrustDomain}/ns/${draft.namespace}/sa/${account}`)
     const parsed = parseSpiffeId(text)
     const whole = parsed.ok && !account.includes('/')
     if (!whole) draft.report(at, `\`${account}\` is no name of a service account`, 'bad-service-account')
-    return whole ? [{ id: { text, trustDomain: localTrustDomain, path }, at }] : []
+    return parsed.ok && whole
+      ? [{ id: { text, trustDomain: localTrustDomain, path: parsed.id.path }, at }]
+      : []
   })
 }
 

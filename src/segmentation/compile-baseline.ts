@@ -8,6 +8,7 @@ import { compileFrom, type From } from './from.js'
 import type { Requirement } from './matrix.js'
 import { compileTo, type To } from './to.js'
 import { type CompiledConditions, compileConditions } from './when/condition.js'
+import { flatText } from './flat-text.js'
 
 type Placed<T> = { readonly rule: Omit<T, 'to'>; readonly to: readonly To[] | undefined }
 
@@ -57,10 +58,13 @@ export function compileBaseline(
       reportDuplicates(document.spec.allow, ['spec', 'allow'], report)
       return (document.spec.allow ?? []).map((written, index): Placed<BaselineAllow> => {
         const at = ['spec', 'allow', index]
-        const grantScopes = readScopes(written.grantScopes, [...at, 'grantScopes'], report)
+        const grantScopes = readScopes(written.grantScopes, [...at, 'grantScopes'], directory, report)
         const from = compileElements(written.from, at, directory, report)
         const { to, when } = compileRest(written, false, at, directory, report)
-        return { rule: { name: written.name, source: document.sourceOf(at), from, when, grantScopes }, to }
+        return {
+          rule: { name: written.name, source: flatText(document.sourceOf(at)), from, when, grantScopes },
+          to,
+        }
       })
     }),
     forbid: documents.flatMap((document) => {
@@ -71,7 +75,7 @@ export function compileBaseline(
         const { name, message, mode } = written
         const from = written.from && compileElements(written.from, at, directory, report)
         const { to, when } = compileRest(written, true, at, directory, report)
-        return { rule: { name, source: document.sourceOf(at), from, when, message, mode }, to }
+        return { rule: { name, source: flatText(document.sourceOf(at)), from, when, message, mode }, to }
       })
     }),
   }

@@ -2,11 +2,13 @@ import type { Pointer } from '../schema/problem.js'
 import { parseDurationMs } from '../schema/units.js'
 import type { Report, ServiceDocument } from './compile-problem.js'
 import type { CompiledEndpoint } from './compiled.js'
+import type { Directory } from './directory.js'
 import type { EndpointWay } from './endpoint-index.js'
 import type { Requirement } from './matrix.js'
 import type { Mode } from '../decision/mode.js'
 import { parsePathTemplate } from './path-template.js'
 import { checkMethods, compileGrpc } from './to.js'
+import { flatText } from './flat-text.js'
 
 type Written = NonNullable<ServiceDocument['spec']['endpoints']>[number]
 type Endpoints = {
@@ -29,6 +31,7 @@ export function operationOfMethod(method: string | undefined): 'Read' | 'Write' 
 export function compileEndpoints(
   document: ServiceDocument,
   defaults: { readonly mode: Mode; readonly require: Requirement },
+  directory: Directory,
   report: Report,
 ): Endpoints {
   const endpoints: Endpoints = { names: new Map(), compiled: [], ways: [] }
@@ -40,7 +43,7 @@ export function compileEndpoints(
       endpoints.names.set(written.name, index)
     }
     checkShape(written, at, report)
-    compileOne(document, written, index, defaults, endpoints, report)
+    compileOne(document, written, index, defaults, directory, endpoints, report)
   }
   return endpoints
 }
@@ -50,6 +53,7 @@ function compileOne(
   written: Written,
   index: number,
   defaults: { readonly mode: Mode; readonly require: Requirement },
+  directory: Directory,
   into: Endpoints,
   report: Report,
 ): void {
@@ -64,13 +68,13 @@ function compileOne(
     mfa: written.mfa ?? 'None',
     maxAuthAgeMs: readAge(written.maxAuthAge, [...at, 'maxAuthAge'], report),
     operation,
-    source: document.sourceOf(at),
+    source: flatText(document.sourceOf(at)),
     index,
     protocol,
-    methods,
+    methods: directory.shared(methods),
     ports: written.ports ?? NONE,
-    workloadScopes: readScopes(written.workloadScopes, [...at, 'workloadScopes'], report),
-    userScopes: readScopes(written.userScopes, [...at, 'userScopes'], report),
+    workloadScopes: readScopes(written.workloadScopes, [...at, 'workloadScopes'], directory, report),
+    userScopes: readScopes(written.userScopes, [...at, 'userScopes'], directory, report),
     dataPolicy: written.dataPolicy,
   })
   const methods = written.methods ?? NONE
@@ -96,9 +100,11 @@ function compileOne(
     const parsed = parsePathTemplate(text)
     if (!parsed.ok) report(pointer, `the path \`${text}\`: ${parsed.problem}`, 'bad-path')
     else {
+      const segments = parsed.template.segments.map((segment) => directory.sharedWord(segment))
       for (const endpoint of halves) {
         if (endpoint.methods.length === 0) continue
-        into.ways.push({ kind: 'path', template: parsed.template, text, endpoint, pointer })
+        const template = { segments, rest: parsed.template.rest }
+        into.ways.push({ kind: 'path', template, text, endpoint, pointer })
       }
     }
   }
@@ -143,6 +149,7 @@ function checkShape(written: Written, at: Pointer, report: Report): void {
 export function readScopes(
   scopes: readonly string[] | undefined,
   at: Pointer,
+  directory: Directory,
   report: Report,
 ): readonly string[] {
   if (!scopes || scopes.length === 0) return NONE
@@ -150,7 +157,7 @@ export function readScopes(
     if (!SCOPE.test(scope))
       report([...at, index], `\`${scope}\` is no scope: they are exact, without blanks or *`, 'bad-scope')
   }
-  return scopes
+  return directory.shared(scopes)
 }
 
 function readAge(text: string | undefined, at: Pointer, report: Report): number | undefined {

@@ -6,36 +6,40 @@ import { hint } from './directory.js'
 import type { Draft } from './draft.js'
 import { compileFrom, type From } from './from.js'
 import { type CompiledConditions, compileConditions } from './when/condition.js'
+import { flatText } from './flat-text.js'
 
 /** With more rules than this a service gets an index of them by caller. */
 const FEW_RULES = 8
+const NONE: readonly never[] = []
 
 /** Compiles who may call a service. */
-export function compileRules(draft: Draft, directory: Directory): PermitRule[] {
+export function compileRules(draft: Draft, directory: Directory): readonly PermitRule[] {
   const written = draft.document.spec.rules ?? []
+  if (written.length === 0) return NONE
   reportDuplicates(written, ['spec', 'rules'], draft)
   return written.map((rule, index) => {
     const at = ['spec', 'rules', index]
     return {
       name: rule.name,
-      source: draft.document.sourceOf(at),
+      source: flatText(draft.document.sourceOf(at)),
       from: compileElements(rule.from, [...at, 'from'], draft, directory),
       endpoints: rule.to && resolveEndpoints(rule.to, [...at, 'to'], draft, directory),
       when: compileWhen(rule.when, [...at, 'when'], draft, directory),
-      grantScopes: readScopes(rule.grantScopes, [...at, 'grantScopes'], draft.report),
+      grantScopes: readScopes(rule.grantScopes, [...at, 'grantScopes'], directory, draft.report),
     }
   })
 }
 
 /** Compiles who may not. */
-export function compileForbids(draft: Draft, directory: Directory): ForbidRule[] {
+export function compileForbids(draft: Draft, directory: Directory): readonly ForbidRule[] {
   const written = draft.document.spec.forbid ?? []
+  if (written.length === 0) return NONE
   reportDuplicates(written, ['spec', 'forbid'], draft)
   return written.map((rule, index) => {
     const at = ['spec', 'forbid', index]
     return {
       name: rule.name,
-      source: draft.document.sourceOf(at),
+      source: flatText(draft.document.sourceOf(at)),
       from: rule.from && compileElements(rule.from, [...at, 'from'], draft, directory),
       endpoints: rule.to && resolveEndpoints(rule.to, [...at, 'to'], draft, directory),
       when: compileWhen(rule.when, [...at, 'when'], draft, directory),

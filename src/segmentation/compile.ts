@@ -11,6 +11,7 @@ import { indexEndpoints, indexEndpointsFolded, NO_ENDPOINTS } from './endpoint-i
 import { IdentityTrie } from './identity-trie.js'
 import type { Matrix } from './matrix.js'
 import { RouteIndex } from './route-index.js'
+import { flatText } from './flat-text.js'
 
 export type { CompileProblem, PolicyDocument } from './compile-problem.js'
 export { identitiesOf, serviceOfIdentity } from './service-identity.js'
@@ -93,7 +94,7 @@ function readDrafts(
   for (const document of documents) {
     if (document.kind !== 'ServicePolicy') continue
     const namespace = document.metadata.namespace ?? 'default'
-    const id = `${namespace}/${document.metadata.name}`
+    const id = flatText(`${namespace}/${document.metadata.name}`)
     const report = errors(document)
     const earlier = byId.get(id)
     if (earlier) {
@@ -102,7 +103,7 @@ function readDrafts(
       continue
     }
     byId.set(id, document)
-    const { names, compiled, ways } = compileEndpoints(document, defaults, report)
+    const { names, compiled, ways } = compileEndpoints(document, defaults, directory, report)
     const index = directory.add(id)
     drafts.push({
       document,
@@ -140,7 +141,7 @@ function compileService(
     namespace,
     labels,
     mode: spec.mode ?? defaults.mode,
-    source: document.sourceOf(['metadata', 'name']),
+    source: flatText(document.sourceOf(['metadata', 'name'])),
     index,
     require: spec.require ?? defaults.require,
     identities: claims?.identities ?? [],

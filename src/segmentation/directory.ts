@@ -10,6 +10,8 @@ export class Directory {
   readonly localTrustDomain: string
   readonly #trustDomains: ReadonlySet<string>
   readonly #services = new Map<string, number>()
+  readonly #lists = new Map<string, readonly string[]>()
+  readonly #words = new Map<string, string>()
   #suggestions = 0
 
   constructor(localTrustDomain: string, trustDomains: readonly string[]) {
@@ -71,6 +73,22 @@ export class Directory {
     report(at, `the trust domain \`${domain}\` is not configured${hint(near)}`, 'unknown-trust-domain')
   }
 
+  /** One copy of a list that many documents write, such as `[GET]`. */
+  shared(list: readonly string[]): readonly string[] {
+    const key = JSON.stringify(list)
+    const known = this.#lists.get(key)
+    if (!known) this.#lists.set(key, list)
+    return known ?? list
+  }
+
+  /** One copy of a word that many documents write, such as a segment of paths. */
+  sharedWord(word: string): string {
+    const known = this.#words.get(word)
+    if (known === undefined) this.#words.set(word, word)
+    return known ?? word
+  }
+
+  /** The nearest of some names, for the first of a load's misspellings. */
   suggest(word: string, candidates: Iterable<string>): string | undefined {
     return this.#suggestions++ < MAX_SUGGESTIONS ? nearestName(word, candidates) : undefined
   }

@@ -65,7 +65,7 @@ function build(ways: readonly EndpointWay[], folded: boolean, report: TieReport)
   const place = (at: readonly EndpointWay[]): Place => {
     if (!folded) reportTies(at, report)
     const [only] = at
-    return only && at.length === 1 ? [only.endpoint] : [...new Set(at.map((way) => way.endpoint))]
+    return only && at.length === 1 ? [only.endpoint] : [...new Set(at.map((way) => way.endpoint))].slice()
   }
   const templates = new TemplateTrie<Place>()
   for (const shape of shapes.values()) templates.set(shape.template, place(shape.ways))

@@ -85,7 +85,9 @@ export function resolveServices(names: readonly string[], at: Pointer, writer: W
     const service = writer.directory.resolve(name, writer.namespace, [...at, index], writer.report)
     if (service !== undefined) found.add(service)
   }
-  return Array.from(found).sort((a, b) => a - b)
+  return Array.from(found)
+    .sort((a, b) => a - b)
+    .slice()
 }
 
 function compileIdentities(texts: readonly string[], at: Pointer, writer: Writer): IdentityTrie<true> {

@@ -1,85 +1,62 @@
 import { PARAMETER, type PathTemplate } from './path-template.js'
 
-/** A node keeps its literal children as two parallel lists, sorted, without slack: there are tens of thousands. */
-class Node<T> {
-  keys: readonly string[] | undefined = undefined
-  children: readonly Node<T>[] | undefined = undefined
-  parameter: Node<T> | undefined = undefined
-  here: T | undefined = undefined
-  rest: T | undefined = undefined
-
-  child(segment: string): Node<T> | undefined {
-    if (!this.keys || !this.children) return undefined
-    const at = position(this.keys, segment)
-    return this.keys[at] === segment ? this.children[at] : undefined
-  }
-
-  grow(segment: string): Node<T> {
-    if (segment === PARAMETER) return (this.parameter ??= new Node<T>())
-    const known = this.child(segment)
-    if (known) return known
-    const node = new Node<T>()
-    const at = this.keys ? position(this.keys, segment) : 0
-    this.keys = this.keys ? this.keys.toSpliced(at, 0, segment) : [segment]
-    this.children = this.children ? this.children.toSpliced(at, 0, node) : [node]
-    return node
-  }
-}
-
-/** Where a text stands, or would stand, in a sorted list. */
-function position(sorted: readonly string[], text: string): number {
-  let low = 0
-  let high = sorted.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((sorted[middle] ?? '') < text) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
 /**
- * Values by path template. Of all templates that match a path, the one found prefers, from the left, a
- * literal to a parameter and that to the rest. Where the templates are closed under `meet`, that is the one
- * which every other matching template covers. Nothing is allocated but the segments looked up.
+ * Values by path template; each node is the trie of what follows it. Of all templates that match a path, the
+ * one found prefers, from the left, a literal to a parameter and that to the rest. Where the templates are
+ * closed under `meet`, that is the one which every other matching template covers. There are tens of thousands
+ * of nodes and most have one literal child: only further ones cost a Map.
  */
 export class TemplateTrie<T> {
-  readonly #root = new Node<T>()
-
-  get(template: PathTemplate): T | undefined {
-    let node: Node<T> | undefined = this.#root
-    for (const segment of template.segments) {
-      node = segment === PARAMETER ? node?.parameter : node?.child(segment)
-    }
-    return template.rest ? node?.rest : node?.here
-  }
+  private key: string | undefined = undefined
+  private only: TemplateTrie<T> | undefined = undefined
+  private others: Map<string, TemplateTrie<T>> | undefined = undefined
+  private parameter: TemplateTrie<T> | undefined = undefined
+  private here: T | undefined = undefined
+  private rest: T | undefined = undefined
 
   set(template: PathTemplate, value: T): void {
-    let node = this.#root
-    for (const segment of template.segments) node = node.grow(segment)
-    if (template.rest) node.rest = value
-    else node.here = value
+    const end = template.segments.reduce<TemplateTrie<T>>((node, segment) => node.grow(segment), this)
+    if (template.rest) end.rest = value
+    else end.here = value
   }
 
-  /** The value for a canonical path, which begins with `/`. */
+  /** The value for a canonical path, which begins with `/`. Nothing is allocated but the segments looked up. */
   find(path: string): T | undefined {
-    return walk(this.#root, path, 1)
+    return this.walk(path, 1)
   }
-}
 
-/** `from` is where the next segment begins; past the end of the path when there is none. */
-function walk<T>(node: Node<T>, path: string, from: number): T | undefined {
-  if (from > path.length) return node.here ?? node.rest
-  const slash = path.indexOf('/', from)
-  const end = slash < 0 ? path.length : slash
-  if (node.keys) {
-    const literal = node.child(path.slice(from, end))
-    const found = literal && walk(literal, path, end + 1)
-    if (found !== undefined) return found
+  /** `from` is where the next segment begins; past the end of the path when there is none. */
+  private walk(path: string, from: number): T | undefined {
+    if (from > path.length) return this.here ?? this.rest
+    const slash = path.indexOf('/', from)
+    const end = slash < 0 ? path.length : slash
+    if (this.only) {
+      const found = this.child(path.slice(from, end))?.walk(path, end + 1)
+      if (found !== undefined) return found
+    }
+    if (this.parameter && end > from) {
+      const found = this.parameter.walk(path, end + 1)
+      if (found !== undefined) return found
+    }
+    return this.rest
   }
-  if (node.parameter && end > from) {
-    const found = walk(node.parameter, path, end + 1)
-    if (found !== undefined) return found
+
+  private child(segment: string): TemplateTrie<T> | undefined {
+    return segment === this.key ? this.only : this.others?.get(segment)
   }
-  return node.rest
+
+  private grow(segment: string): TemplateTrie<T> {
+    if (segment === PARAMETER) return (this.parameter ??= new TemplateTrie<T>())
+    const known = this.child(segment)
+    if (known) return known
+    const node = new TemplateTrie<T>()
+    if (this.only) {
+      this.others ??= new Map()
+      this.others.set(segment, node)
+    } else {
+      this.key = segment
+      this.only = node
+    }
+    return node
+  }
 }

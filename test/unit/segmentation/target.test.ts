@@ -83,7 +83,7 @@ describe('resolveTarget', () => {
       { host: 'shop.example', path: '/pay', listener: { target: ['route'] } },
       'target-unknown',
     ],
-    ['no route of that host', { ...{ host: 'other.example' }, listener: GATEWAY }, 'target-unknown'],
+    ['no route of that host', { host: 'other.example', listener: GATEWAY }, 'target-unknown'],
     [
       'a route and another extension',
       { host: 'shop.example', path: '/pay', extension: 'shop/web', listener: GATEWAY },
