@@ -6,7 +6,7 @@ import { andThen, type Eventually } from './identity/eventually.js'
 import type { Identified } from './identity/identify.js'
 import type { Asker, ListenerRules } from './request/listener.js'
 import type { AccessRequest } from './request/access-request.js'
-import { effectiveRisk } from './risk/effective-risk.js'
+import { type EffectiveRisk, effectiveRisk } from './risk/effective-risk.js'
 import { chooseEndpoint, evaluateMatrix, operationOf } from './segmentation/evaluate.js'
 import { serviceOfIdentity } from './segmentation/compile.js'
 import type { Facts } from './segmentation/facts.js'
@@ -46,11 +46,9 @@ export function authorize(
   const found = resolveTarget(policy.matrix, question.request, question.listener, question.asker)
   if (!found.ok) {
     steps?.push({ step: 'target', outcome: 'fail', detail: found.refusal.message })
-    return conclude({
-      refusals: [found.refusal],
-      mode: policy.matrix.defaults.mode,
-      revision: policy.revision,
-    })
+    const { revision, matrix } = policy
+    const place = { target: undefined, endpoint: undefined, mode: matrix.defaults.mode, revision }
+    return conclude(place, { ...NOTHING_FOUND, refusals: [found.refusal] })
   }
   const target = found.target
   steps?.push({
@@ -74,14 +72,14 @@ export function decide(
   const { request, nowMs } = question
   const endpoint = chooseEndpoint(target, request)
   const mode = endpoint?.mode ?? target.mode
-  const known = { target: target.id, endpoint: endpoint?.name, mode, revision: policy.revision }
+  const place: Place = { target: target.id, endpoint: endpoint?.name, mode, revision: policy.revision }
   if (!identified.ok) {
     steps?.push({
       step: 'identity',
       outcome: 'fail',
       detail: `${identified.refusal.reason}: ${identified.refusal.message}`,
     })
-    return conclude({ ...known, refusals: [identified.refusal] })
+    return conclude(place, { ...NOTHING_FOUND, refusals: [identified.refusal] })
   }
   const { workload, user } = identified.identity
   const caller = workload && serviceOfIdentity(policy.matrix, workload.spiffeId)
@@ -102,8 +100,7 @@ export function decide(
   if (device.refusal) steps?.push({ step: 'device', outcome: 'fail', detail: device.refusal.message })
   const adaptive = evaluateAdaptive(policy.adaptive, facts, steps)
   const stepUp = evaluateEndpointStepUp(endpoint, policy.adaptive, facts, steps)
-  return conclude({
-    ...known,
+  return conclude(place, {
     refusals: matrix.permit
       ? [device.refusal, adaptive.refusal, stepUp]
       : [matrix.refusal, device.refusal, adaptive.refusal, stepUp],
@@ -119,35 +116,43 @@ export function decide(
   })
 }
 
-type Findings = {
+/** Where a decision applies. */
+type Place = Pick<Decision, 'target' | 'endpoint' | 'mode' | 'revision'>
+
+/** Every member is always there: objects of one shape keep the request's way fast. */
+type Findings = Pick<
+  Required<Decision>,
+  'workload' | 'user' | 'caller' | 'operation' | 'rule' | 'ruleSource' | 'obligations'
+> & {
   /** In the order of the steps. */
   readonly refusals: readonly (Refusal | undefined)[]
   /** A refusal by a rule that is itself in Shadow or Observe: recorded, never applied. */
-  readonly recorded?: Refusal | undefined
-  readonly mode: Mode
-  readonly revision: string
-  readonly workload?: Decision['workload']
-  readonly user?: Decision['user']
-  readonly caller?: string | undefined
-  readonly target?: string | undefined
-  readonly endpoint?: string | undefined
-  readonly operation?: Decision['operation']
-  readonly rule?: string | undefined
-  readonly ruleSource?: string | undefined
-  readonly risk?: { readonly score: number; readonly factors: Decision['riskFactors'] } | undefined
-  readonly obligations?: Decision['obligations']
+  readonly recorded: Refusal | undefined
+  readonly risk: EffectiveRisk | undefined
+}
+
+const NOTHING_FOUND: Omit<Findings, 'refusals'> = {
+  recorded: undefined,
+  workload: undefined,
+  user: undefined,
+  caller: undefined,
+  operation: undefined,
+  rule: undefined,
+  ruleSource: undefined,
+  risk: undefined,
+  obligations: [],
 }
 
 /** Applies the mode: what Enforce refuses, Shadow and Observe let pass and record. Source: FORMATS 1, rule 9. */
-function conclude(findings: Findings): Decision {
-  const enforced = mostSevere(findings.refusals, (refusal) => isEnforced(refusal, findings.mode))
+function conclude(place: Place, findings: Findings): Decision {
+  const enforced = mostSevere(findings.refusals, (refusal) => isEnforced(refusal, place.mode))
   const unenforced = enforced ? undefined : (mostSevere(findings.refusals, () => true) ?? findings.recorded)
   const decisive = enforced ?? unenforced
   return {
     outcome: enforced ? outcomeOf(enforced) : 'allow',
     reason: enforced ? enforced.reason : 'allowed',
     message: enforced ? enforced.message : '',
-    mode: enforced?.mode ?? findings.mode,
+    mode: enforced?.mode ?? place.mode,
     wouldBe: unenforced && {
       outcome: outcomeOf(unenforced),
       reason: unenforced.reason,
@@ -156,17 +161,17 @@ function conclude(findings: Findings): Decision {
     workload: findings.workload,
     user: findings.user,
     caller: findings.caller,
-    target: findings.target,
-    endpoint: findings.endpoint,
+    target: place.target,
+    endpoint: place.endpoint,
     operation: findings.operation,
     rule: decisive ? decisive.rule : findings.rule,
     ruleSource: decisive ? decisive.ruleSource : findings.ruleSource,
     riskScore: findings.risk?.score,
     riskFactors: findings.risk?.factors,
-    obligations: findings.obligations ?? [],
+    obligations: findings.obligations,
     stepUp: enforced?.stepUp,
     scopes: enforced?.scopes,
-    revision: findings.revision,
+    revision: place.revision,
   }
 }
 

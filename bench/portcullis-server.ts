@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import type * as Loader from '../src/config/load.js'
+import type * as Main from '../src/main.js'
+import { serveMeasurements } from './measured-process.js'
+
+/**
+ * What ships, measured: `dist`, with the configuration named on the command line. Events go to standard output.
+ * `--repeatable-tokens` takes a service token more than once, so that the cost of a remembered one can be told
+ * apart from that of its one-time use.
+ */
+const [configurationFile = '', ...flags] = process.argv.slice(2)
+const dist = new URL('../dist/', import.meta.url)
+const { start } = (await import(new URL('main.js', dist).href)) as typeof Main
+const { loadConfig } = (await import(new URL('config/load.js', dist).href)) as typeof Loader
+
+const loaded = loadConfig({
+  file: configurationFile,
+  text: readFileSync(configurationFile, 'utf8'),
+  env: {},
+  flags: {},
+})
+if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems))
+const running = await start(loaded.config, {
+  events: process.stdout,
+  log: () => undefined,
+  ...(flags.includes('--repeatable-tokens') ? { replayGuard: { claim: () => 'first' } } : {}),
+})
+const [listener] = running.listeners
+if (!listener) throw new Error('no listener')
+serveMeasurements(listener.address, () => running.stop())

@@ -1,0 +1,171 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { mintServiceToken } from '../src/identity/token.js'
+import { asEnvoySends, createAuthority } from '../test/support/certificate-authority.js'
+import { encodeCheck } from '../test/support/envoy-wire.js'
+import { jwksText, signedToken, testKey } from '../test/support/tokens.js'
+import { generateMesh, idOf, targetOf } from './mesh.js'
+
+/** A mesh on disk and the requests that are sent about it. */
+export type Scene = {
+  readonly services: number
+  readonly edges: number
+  /** The same bytes on every call: certificate, service token and user token. */
+  readonly known: Buffer
+  readonly withoutServiceToken: Buffer
+  readonly freshServiceTokens: (count: number) => Promise<readonly Buffer[]>
+  readonly freshUserTokens: (count: number) => Promise<readonly Buffer[]>
+  readonly freshCertificates: (count: number) => Promise<readonly Buffer[]>
+}
+
+const SERVICES = 10_000
+const EDGES = 100_000
+const DOCUMENTS_A_FILE = 1000
+/** Longer than any run, so that the remembered service token stays in its time. */
+const TOKEN_SECONDS = 3600
+
+/** Headers that a browser and a mesh add; with certificate and tokens a request of about 3.7 kB. */
+const USUAL_HEADERS = {
+  accept: 'application/json, text/plain, */*',
+  'accept-encoding': 'gzip, deflate, br, zstd',
+  'accept-language': 'en-GB,en;q=0.9,de;q=0.8',
+  'content-type': 'application/json',
+  'content-length': '418',
+  cookie: `session=${'f3a9c1d7'.repeat(12)}; preferences=${'compact.'.repeat(8)}`,
+  origin: 'https://shop.example.com',
+  referer: 'https://shop.example.com/basket/checkout?step=payment',
+  traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  'user-agent':
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
+  'x-envoy-expected-rq-timeout-ms': '15000',
+  'x-forwarded-for': '203.0.113.7, 10.1.2.3',
+}
+
+export async function prepareScene(folder: string): Promise<Scene> {
+  const root = createAuthority({ name: 'root' })
+  const intermediate = createAuthority({ name: 'intermediate', intermediateOf: root })
+  const serviceKey = await testKey('ES256')
+  const userKey = await testKey('RS256', 'idp-1')
+  const caller = idOf(0)
+  const target = idOf(targetOf(0, 0, SERVICES))
+  await writeMesh(folder)
+  await writeFile(join(folder, 'bundle.pem'), root.certificatePem + intermediate.certificatePem)
+  await writeFile(join(folder, 'service.pem'), serviceKey.publicKeyPem)
+  await writeFile(join(folder, 'idp.json'), jwksText(userKey))
+  await writeFile(join(folder, 'portcullis.yaml'), configuration(caller))
+
+  const certificate = (): string =>
+    asEnvoySends(intermediate.issueSvid({ spiffeId: identityOf(caller) }).certificatePem)
+  const serviceToken = (lifetimeSeconds: number): Promise<string> =>
+    mintServiceToken({
+      issuer: 'caller',
+      audience: target,
+      scopes: ['items:write'],
+      key: serviceKey.privateKeyPem,
+      lifetimeSeconds,
+    })
+  const nowSeconds = Math.floor(Date.now() / 1000)
+  const userToken = (jti: string): string =>
+    signedToken(userKey, {
+      iss: 'https://idp.example',
+      aud: 'shop',
+      sub: '1d2f8a66-6c0e-4c5a-9a07-3f0f6a1b2c3d',
+      jti,
+      iat: nowSeconds,
+      exp: nowSeconds + TOKEN_SECONDS,
+      email: 'alice@example.com',
+      email_verified: true,
+      roles: ['customer', 'payment-processor'],
+      scope: 'openid profile orders:read orders:write',
+      device_id: 'laptop-4711',
+      device_trust_level: 'high',
+      risk_score: 12,
+      mfa_verified: true,
+      session_id: 'b6f7c1ce-7d0f-4b53-8a66-5a7a0c4c9d11',
+      acr: 'mfa',
+      amr: ['pwd', 'otp'],
+      auth_time: nowSeconds - 60,
+      zoneinfo: 'Europe/Berlin',
+    })
+  const message = (parts: { certificate: string; user: string; service?: string }): Buffer =>
+    encodeCheck({
+      certificate: parts.certificate,
+      principal: identityOf(caller),
+      destinationPrincipal: identityOf(target),
+      service: target,
+      method: 'POST',
+      path: '/api/items?source=basket',
+      host: 'items.shop.svc.cluster.local:8080',
+      headers: {
+        ...USUAL_HEADERS,
+        authorization: `Bearer ${parts.user}`,
+        ...(parts.service === undefined ? {} : { 'x-service-token': parts.service }),
+      },
+    })
+
+  const known = {
+    certificate: certificate(),
+    user: userToken('known'),
+    service: await serviceToken(TOKEN_SECONDS),
+  }
+  return {
+    services: SERVICES,
+    edges: EDGES,
+    known: message(known),
+    withoutServiceToken: message({ certificate: known.certificate, user: known.user }),
+    freshServiceTokens: (count) =>
+      times(count, async () => message({ ...known, service: await serviceToken(TOKEN_SECONDS) })),
+    freshUserTokens: (count) => {
+      const batch = `${performance.now()}`
+      return times(count, (index) =>
+        message({ certificate: known.certificate, user: userToken(`${batch}-${index}`) }),
+      )
+    },
+    freshCertificates: (count) =>
+      times(count, () => message({ certificate: certificate(), user: known.user })),
+  }
+}
+
+async function times(count: number, make: (index: number) => Buffer | Promise<Buffer>): Promise<Buffer[]> {
+  const made: Buffer[] = []
+  for (let index = 0; index < count; index++) made.push(await make(index))
+  return made
+}
+
+function identityOf(id: string): string {
+  const [namespace, name] = id.split('/')
+  return `spiffe://cluster.local/ns/${namespace}/sa/${name}`
+}
+
+/** JSON is YAML, so the documents go to disk as they are. */
+async function writeMesh(folder: string): Promise<void> {
+  await mkdir(join(folder, 'policy'))
+  const documents = generateMesh(SERVICES, EDGES).map(({ kind, metadata, spec }) =>
+    JSON.stringify({ apiVersion: 'portcullis.dev/v1beta1', kind, metadata, spec }),
+  )
+  for (let at = 0; at < documents.length; at += DOCUMENTS_A_FILE) {
+    const text = documents.slice(at, at + DOCUMENTS_A_FILE).join('\n---\n')
+    await writeFile(join(folder, 'policy', `mesh-${at}.yaml`), text)
+  }
+}
+
+function configuration(caller: string): string {
+  return stringify({
+    apiVersion: 'portcullis.dev/v1beta1',
+    kind: 'Configuration',
+    listeners: [{ name: 'mesh', address: '127.0.0.1:0' }],
+    trustDomains: { 'cluster.local': { bundle: { file: './bundle.pem' } } },
+    policy: { directory: './policy' },
+    health: { listen: '' },
+    serviceTokens: {
+      maxLifetime: '1h',
+      issuers: { caller: { service: caller, keyFile: './service.pem', scopes: ['items:*'] } },
+    },
+    userTokens: {
+      issuers: [
+        { issuer: 'https://idp.example', audiences: ['shop'], jwksFile: './idp.json', algorithms: ['RS256'] },
+      ],
+    },
+  })
+}
