@@ -24,7 +24,7 @@ demo: $(built) ## The example mesh with real Envoys, and calls through it; ARGS=
 test: $(built) ## Every test, those through real Envoys too
 	@$(envoy) && export ENVOY_BIN && npm run --silent test && npm run --silent test:e2e
 
-lint: $(dependencies) ## Types, format, lint, and the doors between the rooms
+lint: $(built) ## Types, format, lint, and the doors between the rooms
 	@npm run --silent lint
 
 bench: $(built) ## CPU per decision beside a no-op, and how it scales

@@ -38,7 +38,7 @@ async function invitation(mesh: Mesh): Promise<string> {
   writeFileSync(rootFile, mesh.pki.web.rootPem)
   const sidecar = (service: string): string => `http://${mesh.addressOf(service)}:${PORTS.outbound}`
   const gateway = `--cacert ${rootFile} --resolve ${WEB_HOST}:${PORTS.inbound}:${mesh.addressOf('gateway')} https://${WEB_HOST}:${PORTS.inbound}`
-  const { tls } = mesh.straightTo('payment-service')
+  const svid = join(mesh.directory, 'payment-service/tls/svid')
   return `
 The mesh is up. As the application of checkout-service, through its own sidecar:
   curl -si -H 'host: inventory-service' ${sidecar('checkout-service')}/api/stock/lamp
@@ -50,8 +50,8 @@ As alice, through the gateway, with a token for ten minutes:
   curl -si -H "authorization: $ALICE" ${gateway}/api/users/7
 
 As payment-service, past its sidecar, to order-service:
-  curl -si -k --cert ${join(mesh.directory, 'payment-service/tls/svid.pem')} --key ${join(mesh.directory, 'payment-service/tls/svid.key')} \\
-    https://${tls?.serverName === undefined ? '' : mesh.addressOf('order-service')}:${PORTS.inbound}/internal/orders/42
+  curl -si -k --cert ${svid}.pem --key ${svid}.key \\
+    https://${mesh.addressOf('order-service')}:${PORTS.inbound}/internal/orders/42
 
 The policy is examples/mesh/policy: change a line, save, and call again.
 Decisions and logs: ${join(mesh.directory, 'logs')}
