@@ -4,6 +4,7 @@ import { REFUSED_IN_EVERY_MODE } from './decision/reason.js'
 import { evaluateDevice } from './device/device-trust.js'
 import { andThen, type Eventually } from './identity/eventually.js'
 import type { Identified } from './identity/identify.js'
+import type { Identity } from './identity/principal.js'
 import type { Asker, ListenerRules } from './request/listener.js'
 import type { AccessRequest } from './request/access-request.js'
 import { type EffectiveRisk, effectiveRisk } from './risk/effective-risk.js'
@@ -73,24 +74,27 @@ export function decide(
   const endpoint = chooseEndpoint(target, request)
   const mode = endpoint?.mode ?? target.mode
   const place: Place = { target: target.id, endpoint: endpoint?.name, mode, revision: policy.revision }
-  if (!identified.ok) {
+  const unidentified = identified.ok ? undefined : identified.refusal
+  if (unidentified) {
     steps?.push({
       step: 'identity',
       outcome: 'fail',
-      detail: `${identified.refusal.reason}: ${identified.refusal.message}`,
+      detail: `${unidentified.reason}: ${unidentified.message}`,
     })
-    return conclude(place, { ...NOTHING_FOUND, refusals: [identified.refusal] })
+    if (mode === 'Enforce') return conclude(place, { ...NOTHING_FOUND, refusals: [unidentified] })
+    // Where that lets the call pass, a rule that is enforced by its own mode must still be able to refuse it.
   }
-  const { workload, user } = identified.identity
+  const identity = identified.ok ? identified.identity : NOBODY
+  const { workload, user } = identity
   const caller = workload && serviceOfIdentity(policy.matrix, workload.spiffeId)
   const risk = mode === 'Observe' ? undefined : effectiveRisk(user)
   const facts: Facts = {
     request,
-    identity: identified.identity,
+    identity,
     caller,
     target,
     endpoint,
-    gateway: question.listener.role === 'Gateway',
+    gateway: isOutside(question.listener),
     riskScore: risk?.score,
     nowMs,
   }
@@ -101,9 +105,13 @@ export function decide(
   const adaptive = evaluateAdaptive(policy.adaptive, facts, steps)
   const stepUp = evaluateEndpointStepUp(endpoint, policy.adaptive, facts, steps)
   return conclude(place, {
-    refusals: matrix.permit
-      ? [device.refusal, adaptive.refusal, stepUp]
-      : [matrix.refusal, device.refusal, adaptive.refusal, stepUp],
+    refusals: [
+      unidentified,
+      matrix.permit ? undefined : matrix.refusal,
+      device.refusal,
+      adaptive.refusal,
+      stepUp,
+    ],
     recorded: matrix.shadowed ?? adaptive.shadowed,
     workload,
     user,
@@ -114,6 +122,13 @@ export function decide(
     risk,
     obligations: device.obligations,
   })
+}
+
+const NOBODY: Identity = { workload: undefined, serviceToken: undefined, user: undefined }
+
+/** The outside's hop: nobody there has a workload. Source: FORMATS 1, rule 7. */
+function isOutside({ role, peerIdentity }: ListenerRules): boolean {
+  return role === 'Gateway' && peerIdentity === 'None'
 }
 
 /** Where a decision applies. */

@@ -12,7 +12,7 @@ import { type Check, createCheck } from './ext-authz/check.js'
 import { prepareReplies } from './ext-authz/reply.js'
 import { identify } from './identity/identify.js'
 import type { ReplayGuard } from './identity/replay.js'
-import { compileAllowedClients, readTls, watchTls } from './main/listener-tls.js'
+import { compileAllowedClients, readAllTls, type TlsMaterial, watchTls } from './main/listener-tls.js'
 import { openKeys } from './main/live-keys.js'
 import { LivePolicy } from './main/live-policy.js'
 import { openTrust } from './main/live-trust.js'
@@ -42,8 +42,8 @@ export type Running = {
 }
 
 /**
- * Opens everything a configuration names and listens. Throws StartFailure with every problem of the first thing
- * that has any; then nothing listens and nothing is left running.
+ * Opens everything a configuration names and listens. Throws StartFailure with every problem of policy, bundles,
+ * keys and certificates at once; then nothing listens and nothing is left running.
  */
 export async function start(config: Config, options: StartOptions): Promise<Running> {
   const undo: (() => void | Promise<void>)[] = []
@@ -51,7 +51,7 @@ export async function start(config: Config, options: StartOptions): Promise<Runn
     return await open(config, options, undo)
   } catch (error) {
     for (const close of undo.toReversed()) await close()
-    throw error instanceof StartFailure ? error : new StartFailure([messageOf(error)])
+    throw error
   }
 }
 
@@ -62,13 +62,13 @@ async function open(
 ): Promise<Running> {
   const nowMs = Date.now
   const log = jsonLog(options.log, nowMs)
-  const policy = await LivePolicy.open(config, log)
-  undo.push(() => policy.close())
-  const trust = await openTrust(config.trustDomains, log)
-  undo.push(() => trust.close())
-  const keys = await openKeys(config, log, nowMs)
-  undo.push(() => keys.close())
-  const usedTokens = await openReplayGuard(config, log)
+  const [policy, trust, keys, tls] = await allOrEveryProblem([
+    LivePolicy.open(config, log).then((opened) => closedOnFailure(opened, undo)),
+    openTrust(config.trustDomains, log).then((opened) => closedOnFailure(opened, undo)),
+    openKeys(config, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
+    readAllTls(config.listeners),
+  ])
+  const usedTokens = await orStartFailure('store.directory', openReplayGuard(config, log))
   const verifiers = openVerifiers(config, trust.bundles, keys, options.replayGuard ?? usedTokens)
 
   const sink = createLineSink({
@@ -107,25 +107,33 @@ async function open(
       authorize: (request, asker, at) =>
         authorize({ request, listener: rules, asker, nowMs: at }, policy.current, identifyCaller),
     })
-    const { listener, watcher } = await listen(rules, check, config, log)
+    const { listener, watcher } = await listen(rules, tls.get(rules.name), check, config, log)
     listeners.push({ name: rules.name, listener })
     undo.push(() => {
       watcher?.close()
       return listener.close()
     })
   }
+  let serving = false
   const health = config.health.listen
-    ? await startHealthServer({
-        listen: config.health.listen,
-        readiness: () => ({
-          ready: serving,
-          detail: { revision: policy.current.revision, policyProblems: policy.lastProblems },
+    ? await orStartFailure(
+        'health',
+        startHealthServer({
+          listen: config.health.listen,
+          readiness: () => ({
+            ready: serving && (sink.broken === undefined || config.audit.overflow === 'Drop'),
+            detail: {
+              revision: policy.current.revision,
+              policyProblems: policy.lastProblems,
+              audit: sink.broken ?? 'ok',
+            },
+          }),
+          metrics: metrics.text,
         }),
-        metrics: metrics.text,
-      })
+      )
     : undefined
   if (health) undo.push(() => health.close())
-  let serving = true
+  serving = true
   for (const { listener } of listeners) listener.setServing(true)
   log('info', 'ready', { listeners: listeners.map(({ name, listener }) => `${name} ${listener.address}`) })
 
@@ -135,7 +143,7 @@ async function open(
     stop: async () => {
       serving = false
       await Promise.all(listeners.map(({ listener }) => listener.drain(config.drain)))
-      await sink.drain()
+      await sink.drain(config.drain.timeoutMs)
       await usedTokens.close(nowMs())
       for (const close of undo.toReversed()) await close()
     },
@@ -153,20 +161,59 @@ function openReplayGuard(config: Config, log: Log): ReturnType<typeof openEmbedd
 
 async function listen(
   rules: ListenerConfig,
+  material: TlsMaterial | undefined,
   check: Check,
   config: Config,
   log: Log,
 ): Promise<{ listener: GrpcListener; watcher: { close(): void } | undefined }> {
   const { name, address, tls } = rules
-  const material = tls && (await readTls(name, tls))
-  const listener = await startGrpcListener({
-    address,
-    tls: material && { ...material, allowedClients: compileAllowedClients(tls?.allowedClients) },
-    check,
-    maxMessageBytes: config.limits.maxMessageBytes,
-  })
+  const listener = await orStartFailure(
+    `listener ${name}`,
+    startGrpcListener({
+      address,
+      tls: material && { ...material, allowedClients: compileAllowedClients(tls?.allowedClients) },
+      check,
+      maxMessageBytes: config.limits.maxMessageBytes,
+    }),
+  )
   const watcher = tls && watchTls(name, tls, (renewed) => listener.updateTls(renewed), log)
   return { listener, watcher }
+}
+
+/** Ports and directories fail for reasons of the operator's. */
+async function orStartFailure<T>(what: string, opening: Promise<T>): Promise<T> {
+  try {
+    return await opening
+  } catch (error) {
+    throw new StartFailure([`${what}: ${messageOf(error)}`])
+  }
+}
+
+/** All values, or one StartFailure with the problems of all. Any other exception is a bug and stays one. */
+async function allOrEveryProblem<T extends unknown[]>(
+  openings: readonly [...{ [I in keyof T]: Promise<T[I]> }],
+): Promise<T> {
+  const failures: unknown[] = []
+  const opened = await Promise.all(
+    openings.map((opening) =>
+      opening.catch((failure: unknown) => {
+        failures.push(failure)
+      }),
+    ),
+  )
+  const bug = failures.find((failure) => !(failure instanceof StartFailure))
+  if (bug !== undefined) throw bug
+  if (failures.length > 0) {
+    throw new StartFailure(
+      failures.flatMap((failure) => (failure instanceof StartFailure ? failure.problems : [])),
+    )
+  }
+  return opened as T
+}
+
+function closedOnFailure<T extends { close(): void }>(opened: T, undo: (() => void)[]): T {
+  undo.push(() => opened.close())
+  return opened
 }
 
 function stackOf(error: unknown): string {

@@ -13,8 +13,26 @@ export type TlsMaterial = {
   readonly clientCa: string | undefined
 }
 
-/** Throws StartFailure naming the listener and every file that can't be read. */
-export async function readTls(name: string, tls: NonNullable<ListenerConfig['tls']>): Promise<TlsMaterial> {
+/** By listener name. Throws StartFailure naming every listener and file that can't be read. */
+export async function readAllTls(
+  listeners: readonly ListenerConfig[],
+): Promise<ReadonlyMap<string, TlsMaterial>> {
+  const materials = new Map<string, TlsMaterial>()
+  const problems: string[] = []
+  for (const { name, tls } of listeners) {
+    if (!tls) continue
+    try {
+      materials.set(name, await readTls(name, tls))
+    } catch (error) {
+      if (!(error instanceof StartFailure)) throw error
+      problems.push(...error.problems)
+    }
+  }
+  if (problems.length > 0) throw new StartFailure(problems)
+  return materials
+}
+
+async function readTls(name: string, tls: NonNullable<ListenerConfig['tls']>): Promise<TlsMaterial> {
   const problems: string[] = []
   const read = async (option: string, path: string): Promise<string> => {
     const file = await readFileBounded(path, MAX_PEM_BYTES)

@@ -43,6 +43,10 @@ export function compileEndpoints(
       endpoints.names.set(written.name, index)
     }
     checkShape(written, at, report)
+    if (written.dataPolicy !== undefined) {
+      // Accepting the name without its rules would promise a protection that is not there.
+      report([...at, 'dataPolicy'], '`dataPolicy` is not supported by this version', 'not-supported')
+    }
     compileOne(document, written, index, defaults, directory, endpoints, report)
   }
   return endpoints
@@ -75,7 +79,6 @@ function compileOne(
     ports: written.ports ?? NONE,
     workloadScopes: readScopes(written.workloadScopes, [...at, 'workloadScopes'], directory, report),
     userScopes: readScopes(written.userScopes, [...at, 'userScopes'], directory, report),
-    dataPolicy: written.dataPolicy,
   })
   const methods = written.methods ?? NONE
   const readsAlone =

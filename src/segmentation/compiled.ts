@@ -18,7 +18,6 @@ export interface CompiledEndpoint extends Endpoint {
   readonly ports: readonly number[]
   readonly workloadScopes: readonly string[]
   readonly userScopes: readonly string[]
-  readonly dataPolicy: string | undefined
 }
 
 /** A rule of a target that lets callers in. */

@@ -1,0 +1,119 @@
+import { expect, test } from '@jest/globals'
+import { decide, type PolicyInForce } from '../../src/authorize.js'
+import type { Identified } from '../../src/identity/identify.js'
+import { loadPolicy } from '../../src/policy/load-policy.js'
+import type { AccessRequest } from '../../src/request/access-request.js'
+import type { ListenerRules } from '../../src/request/listener.js'
+import { resolveTarget } from '../../src/segmentation/target.js'
+import { aCall, aUser, NOW_MS } from '../support/facts.js'
+
+const LISTENER: ListenerRules = {
+  name: 'mesh',
+  role: 'Sidecar',
+  peerIdentity: 'Certificate',
+  principalTrustDomains: [],
+  mtls: 'Strict',
+  target: ['extension'],
+}
+
+const POLICY = `
+apiVersion: portcullis.dev/v1beta1
+kind: ServicePolicy
+metadata: { name: pay }
+spec:
+  endpoints:
+    - { name: Watched, paths: [/watched], methods: [GET], mode: Observe, require: User }
+    - { name: Tried, paths: [/tried], methods: [GET], mode: Shadow, require: User }
+    - { name: Enforced, paths: [/enforced], methods: [GET], require: User }
+  rules:
+    - { name: users, from: [{ users: true }] }
+  forbid:
+    - { name: hard, mode: Enforce, to: [{ endpoints: [Watched, Tried] }], when: [{ key: "request.headers[x-test]", values: ["1"] }] }
+    - { name: soft, mode: Shadow, to: [{ endpoints: [Enforced] }], when: [{ key: "request.headers[x-soft]", present: true }] }
+`
+
+const FAILED: Identified = { ok: false, refusal: { reason: 'user-token-expired', message: 'it has expired' } }
+const REVOKED: Identified = { ok: false, refusal: { reason: 'certificate-revoked', message: 'revoked' } }
+const as = (claims: Parameters<typeof aUser>[0] = {}): Identified => ({
+  ok: true,
+  identity: { workload: undefined, serviceToken: undefined, user: aUser(claims) },
+})
+
+function policy(): PolicyInForce {
+  const loaded = loadPolicy([{ file: 'pay.yaml', text: POLICY }], {
+    localTrustDomain: 'cluster.local',
+    trustDomains: [],
+  })
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  return loaded.policy
+}
+
+function ask(path: string, who: Identified, headers: Record<string, string> = {}): ReturnType<typeof decide> {
+  const inForce = policy()
+  const request: AccessRequest = {
+    requestId: '',
+    source: { ip: '10.1.2.3', port: 40000, principal: '', certificate: '' },
+    destination: { ip: '10.1.2.4', port: 8443, principal: '' },
+    http: aCall({ method: 'GET', path, headers: Object.entries(headers) }),
+    contextExtensions: new Map([['portcullis.service', 'default/pay']]),
+    sni: '',
+  }
+  const asker = { spiffeId: undefined }
+  const found = resolveTarget(inForce.matrix, request, LISTENER, asker)
+  if (!found.ok) throw new Error(found.refusal.message)
+  return decide({ request, listener: LISTENER, asker, nowMs: NOW_MS }, found.target, who, inForce)
+}
+
+test.each([
+  ['Enforce refuses a failed credential', '/enforced', FAILED, { 'x-test': '0' }, 'user-token-expired'],
+  [
+    'a revoked certificate is refused in Observe',
+    '/watched',
+    REVOKED,
+    { 'x-test': '0' },
+    'certificate-revoked',
+  ],
+  ['an enforced forbid counts in Observe', '/watched', as(), { 'x-test': '1' }, 'forbidden'],
+  [
+    'a broken credential does not slip past an enforced forbid in Observe',
+    '/watched',
+    FAILED,
+    { 'x-test': '1' },
+    'forbidden',
+  ],
+  ['nor in Shadow', '/tried', FAILED, { 'x-test': '1' }, 'forbidden'],
+  ['risk of 71 in Enforce', '/enforced', as({ riskScore: 71 }), {}, 'step-up-required'],
+])('%s', (_name, path, who, headers, reason) => {
+  expect(ask(path, who, headers)).toMatchObject({ reason, wouldBe: undefined })
+})
+
+test.each([
+  ['Observe records a failed credential', '/watched', FAILED, { 'x-test': '0' }, 'user-token-expired'],
+  ['Shadow records a failed credential', '/tried', FAILED, { 'x-test': '0' }, 'user-token-expired'],
+  ['Shadow records a challenge', '/tried', as({ riskScore: 71 }), { 'x-test': '0' }, 'step-up-required'],
+  [
+    'a forbid in Shadow is recorded on an enforced endpoint',
+    '/enforced',
+    as(),
+    { 'x-soft': '1' },
+    'forbidden',
+  ],
+])('%s and lets pass', (_name, path, who, headers, reason) => {
+  expect(ask(path, who, headers)).toMatchObject({ outcome: 'allow', reason: 'allowed', wouldBe: { reason } })
+})
+
+test('Observe does not evaluate risk', () => {
+  const decision = ask('/watched', as({ riskScore: 99 }), { 'x-test': '0' })
+  expect(decision).toMatchObject({ outcome: 'allow', wouldBe: undefined, riskScore: undefined })
+})
+
+test('what nothing refuses is allowed by its rule', () => {
+  expect(ask('/enforced', as({ riskScore: 70 }))).toMatchObject({
+    outcome: 'allow',
+    reason: 'allowed',
+    rule: 'users',
+    ruleSource: expect.stringMatching(/^pay\.yaml:\d+:\d+$/),
+    riskScore: 70,
+    riskFactors: [{ factor: 'token-claim', points: 70 }],
+  })
+})
