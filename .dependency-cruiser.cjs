@@ -20,9 +20,16 @@ module.exports = {
       name: 'core-does-no-io',
       severity: 'error',
       from: { path: CORE },
-      to: { path: '^(node:)?(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads)(/|$)|ioredis|@grpc/' },
+      to: {
+        path: '^(node:)?(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads)(/|$)|ioredis|@grpc/',
+      },
     },
-    { name: 'schema-is-a-leaf', severity: 'error', from: { path: '^src/schema/' }, to: { path: '^src/', pathNot: '^src/schema/' } },
+    {
+      name: 'schema-is-a-leaf',
+      severity: 'error',
+      from: { path: '^src/schema/' },
+      to: { path: '^src/', pathNot: '^src/schema/' },
+    },
     {
       name: 'config-imports-only-schema',
       severity: 'error',
@@ -31,7 +38,8 @@ module.exports = {
     },
     {
       name: 'adapters-are-alone',
-      comment: 'One outside system a file; they implement what the core declares and never know each other or the configuration.',
+      comment:
+        'One outside system a file; they implement what the core declares and never know each other or the configuration.',
       severity: 'error',
       from: { path: '^src/adapters/([^/]+)' },
       to: { path: '^src/(adapters|config|cli|policy|lifecycle|main)', pathNot: '^src/adapters/$1' },
@@ -48,7 +56,12 @@ module.exports = {
       from: { path: '^src/(ext-authz/|authorize\\.ts)' },
       to: { path: '^src/(adapters|config|cli|policy|main)' },
     },
-    { name: 'no-dev-dependencies', severity: 'error', from: { path: '^src/' }, to: { dependencyTypes: ['npm-dev'] } },
+    {
+      name: 'no-dev-dependencies',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev'] },
+    },
   ],
   options: {
     tsPreCompilationDeps: true,

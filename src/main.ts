@@ -62,12 +62,14 @@ async function open(
 ): Promise<Running> {
   const nowMs = Date.now
   const log = jsonLog(options.log, nowMs)
-  const [policy, trust, keys, tls] = await allOrEveryProblem([
+  const opening = [
     LivePolicy.open(config, log).then((opened) => closedOnFailure(opened, undo)),
     openTrust(config.trustDomains, log).then((opened) => closedOnFailure(opened, undo)),
     openKeys(config, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
     readAllTls(config.listeners),
-  ])
+  ] as const
+  await failWithEveryProblem(opening)
+  const [policy, trust, keys, tls] = await Promise.all(opening)
   const usedTokens = await orStartFailure('store.directory', openReplayGuard(config, log))
   const verifiers = openVerifiers(config, trust.bundles, keys, options.replayGuard ?? usedTokens)
 
@@ -189,26 +191,14 @@ async function orStartFailure<T>(what: string, opening: Promise<T>): Promise<T> 
   }
 }
 
-/** All values, or one StartFailure with the problems of all. Any other exception is a bug and stays one. */
-async function allOrEveryProblem<T extends unknown[]>(
-  openings: readonly [...{ [I in keyof T]: Promise<T[I]> }],
-): Promise<T> {
-  const failures: unknown[] = []
-  const opened = await Promise.all(
-    openings.map((opening) =>
-      opening.catch((failure: unknown) => {
-        failures.push(failure)
-      }),
-    ),
-  )
+/** Waits for all; throws one StartFailure with the problems of all. Any other exception is a bug and stays one. */
+async function failWithEveryProblem(openings: readonly Promise<unknown>[]): Promise<void> {
+  const settled = await Promise.allSettled(openings)
+  const failures = settled.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []))
   const bug = failures.find((failure) => !(failure instanceof StartFailure))
   if (bug !== undefined) throw bug
-  if (failures.length > 0) {
-    throw new StartFailure(
-      failures.flatMap((failure) => (failure instanceof StartFailure ? failure.problems : [])),
-    )
-  }
-  return opened as T
+  const problems = failures.flatMap((failure) => (failure instanceof StartFailure ? failure.problems : []))
+  if (problems.length > 0) throw new StartFailure(problems)
 }
 
 function closedOnFailure<T extends { close(): void }>(opened: T, undo: (() => void)[]): T {
