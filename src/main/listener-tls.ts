@@ -49,11 +49,11 @@ async function readTls(name: string, tls: NonNullable<ListenerConfig['tls']>): P
   return material
 }
 
-/** Who may ask: SPIFFE ID patterns of the configuration; everyone with a certificate where there are none. */
+/** Who may ask: SPIFFE ID patterns of the configuration. Undefined: every client whose certificate is trusted. */
 export function compileAllowedClients(
   patterns: readonly string[] | undefined,
-): (spiffeId: string) => boolean {
-  if (patterns === undefined) return () => true
+): ((spiffeId: string) => boolean) | undefined {
+  if (patterns === undefined) return undefined
   const compiled = patterns.map((text) => {
     const pattern = compileSpiffePattern(text)
     if (!pattern.ok) throw new Error(`allowedClients ${text} passed the checks`)
