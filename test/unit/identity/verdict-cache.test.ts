@@ -120,3 +120,24 @@ describe('VerdictCache.verify', () => {
     expect(verdicts.size).toEqual({ accepted: 1, refused: 0, pending: 0 })
   })
 })
+
+describe('keys that share the part they are found by', () => {
+  const tail = 'x'.repeat(96)
+  const one = `one.${tail}`
+  const two = `two.${tail}`
+
+  test('never get each other’s verdict', async () => {
+    const verdicts = cache({ maxKeyLength: 1000 })
+    await verdicts.verify(one, BASIS, NOW_MS, accept('one'))
+    expect(verdicts.get(two, NOW_MS)).toBeUndefined()
+    expect(verdicts.get(one, NOW_MS)).toEqual({ ok: true, from: 'one' })
+  })
+
+  test('a refused one does not push out an accepted one', async () => {
+    const verdicts = cache({ maxKeyLength: 1000 })
+    await verdicts.verify(one, BASIS, NOW_MS, accept('one'))
+    await verdicts.verify(two, BASIS, NOW_MS, refuse('two'))
+    expect(verdicts.get(one, NOW_MS)).toEqual({ ok: true, from: 'one' })
+    expect(verdicts.get(two, NOW_MS)).toEqual({ ok: false, from: 'two' })
+  })
+})
