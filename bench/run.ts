@@ -8,7 +8,7 @@ import { prepareScene, type Scene } from './scene.js'
 /** One row of the table: a server, and how the request of each call is made. */
 type Row = {
   readonly name: string
-  readonly server: 'floor' | 'portcullis' | 'portcullis, tokens repeatable'
+  readonly server: 'floor' | 'listener' | 'portcullis' | 'portcullis, tokens repeatable'
   /** Made before the clock starts. */
   readonly messages: (count: number) => Promise<readonly Buffer[]>
   readonly calls: number
@@ -29,7 +29,8 @@ try {
   const real = await launch('portcullis-server.ts', [configuration])
   const startMs = performance.now() - startedMs
   const repeatable = await launch('portcullis-server.ts', [configuration, '--repeatable-tokens'])
-  const byName = { floor, portcullis: real, 'portcullis, tokens repeatable': repeatable }
+  const listener = await launch('listener-server.ts', [])
+  const byName = { floor, listener, portcullis: real, 'portcullis, tokens repeatable': repeatable }
   const rows = rowsOf(scene)
 
   const results = new Map<Row, Measured[]>(rows.map((row) => [row, []]))
@@ -63,6 +64,12 @@ function rowsOf(scene: Scene): Row[] {
     {
       name: 'no-op on @grpc/grpc-js, raw bytes (floor)',
       server: 'floor',
+      messages: same(scene.known),
+      calls: 8000,
+    },
+    {
+      name: 'no-op on the listener that ships (node:http2)',
+      server: 'listener',
       messages: same(scene.known),
       calls: 8000,
     },
