@@ -32,10 +32,11 @@ export type Answer = {
   readonly headers: ReadonlyMap<string, string>
 }
 
-/** Files by relative name; `configuration` is merged over a listener `mesh` on a free port. */
+/** Files by relative name; `configuration` is merged over a listener `mesh` on a free port; `prepare` lays other files. */
 export async function startPortcullis(
   files: Readonly<Record<string, string>>,
   configuration: Readonly<Record<string, unknown>>,
+  prepare: (directory: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<TestPortcullis> {
   const directory = await mkdtemp(join(tmpdir(), 'portcullis-'))
   const write = async (name: string, text: string): Promise<void> => {
@@ -43,6 +44,7 @@ export async function startPortcullis(
     await writeFile(join(directory, name), text)
   }
   for (const [name, text] of Object.entries(files)) await write(name, text)
+  await prepare(directory)
   const text = stringify({
     apiVersion: 'portcullis.dev/v1beta1',
     kind: 'Configuration',
