@@ -1,4 +1,5 @@
 import type { RefusalReason } from '../decision/reason.js'
+import type { RevocationLists } from './revocation-lists.js'
 import { compileSpiffePattern, type SpiffeId, type SpiffePattern } from './spiffe-id.js'
 import { attributeKey } from './x509-name.js'
 
@@ -25,6 +26,8 @@ export type CertificatePolicy = {
   readonly revokedSha256: ReadonlySet<string>
   readonly revokedIdentities: ReadonlySet<string>
   readonly revokedPatterns: readonly SpiffePattern[]
+  /** Undefined: no revocation list is configured. */
+  readonly lists: RevocationLists | undefined
 }
 
 export type CompiledCertificatePolicy =
@@ -43,6 +46,8 @@ export type CertificateMarks = {
   readonly serialHex: string
   /** `serialHex@` and the key of the issuer's name. */
   readonly serialOfIssuer: string
+  /** The key of the issuer's name. */
+  readonly issuerKey: string
   readonly sha256Hex: string
 }
 
@@ -74,11 +79,11 @@ const ATTRIBUTES: ReadonlyMap<string, string> = new Map([
   ['EMAILADDRESS', '1.2.840.113549.1.9.1'],
 ])
 
-/** Compiles the operator's rules; every wrong entry is reported at once. */
-export function compileCertificatePolicy({
-  revoked,
-  ...lifetime
-}: CertificateRules): CompiledCertificatePolicy {
+/** Compiles the operator's rules; every wrong entry is reported at once. `lists` is asked on every call. */
+export function compileCertificatePolicy(
+  { revoked, ...lifetime }: CertificateRules,
+  lists?: RevocationLists,
+): CompiledCertificatePolicy {
   const problems: RevocationProblem[] = []
   const revokedSerials = new Set<string>()
   const revokedSha256 = new Set<string>()
@@ -104,7 +109,7 @@ export function compileCertificatePolicy({
   if (problems.length > 0) return { ok: false, problems }
   return {
     ok: true,
-    policy: { ...lifetime, revokedSerials, revokedSha256, revokedIdentities, revokedPatterns },
+    policy: { ...lifetime, revokedSerials, revokedSha256, revokedIdentities, revokedPatterns, lists },
   }
 }
 
@@ -118,6 +123,8 @@ export function checkCertificate(
   nowMs: number,
 ): CertificateRefusal | undefined {
   if (isRevoked(certificate, policy)) return REVOKED
+  const listed = policy.lists?.refusal(certificate.spiffeId.trustDomain, certificate.path, nowMs)
+  if (listed) return listed
   if (nowMs > certificate.notAfterMs) return EXPIRED
   if (nowMs < certificate.notBeforeMs) return NOT_YET_VALID
   if (certificate.lifetimeMs > policy.maxLifetimeMs + policy.gracePeriodMs) return LIFETIME

@@ -71,6 +71,7 @@ export async function verifyLeaf(
     path: answer.path.map(({ serialHex, issuer, sha256Hex }) => ({
       serialHex,
       serialOfIssuer: `${serialHex}@${issuer.key}`,
+      issuerKey: issuer.key,
       sha256Hex,
     })),
   }

@@ -185,14 +185,29 @@ export function verifyWithKey(
   key: KeyObject,
   signature: Buffer,
 ): Promise<boolean> {
-  const padding = algorithm.pss
-    ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
-    : {}
   return new Promise((resolve) => {
-    verify(algorithm.digest, signed, { key, ...padding }, signature, (error, valid) => {
+    verify(algorithm.digest, signed, { key, ...paddingOf(algorithm) }, signature, (error, valid) => {
       resolve(error === null && valid)
     })
   })
+}
+
+/** Checks a signature here and now, for what an operator gives and not a peer. */
+export function isSignedWith(
+  algorithm: SignatureAlgorithm,
+  signed: Buffer,
+  key: KeyObject,
+  signature: Buffer,
+): boolean {
+  try {
+    return verify(algorithm.digest, signed, { key, ...paddingOf(algorithm) }, signature)
+  } catch {
+    return false
+  }
+}
+
+function paddingOf({ pss }: SignatureAlgorithm): { padding?: number; saltLength?: number } {
+  return pss ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : {}
 }
 
 function expectNull(element: DerElement): void {

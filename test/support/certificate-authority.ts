@@ -2,6 +2,7 @@ import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'no
 import {
   authorityKeyIdentifier,
   basicConstraints,
+  crlNumber,
   type DistinguishedName,
   type Extension,
   extendedKeyUsage,
@@ -12,6 +13,7 @@ import {
   subjectKeyIdentifier,
   toPem,
   writeCertificate,
+  writeRevocationList,
 } from './certificate-writer.js'
 
 export type KeyType =
@@ -68,6 +70,18 @@ export type SvidOptions = Unusual & {
   readonly dnsNames?: readonly string[]
 }
 
+/** What a revocation list may have other than usual. */
+export type RevocationListOptions = {
+  /** Hex. */
+  readonly serials?: readonly string[]
+  readonly thisUpdate?: Date
+  /** An hour after `thisUpdate` by default; null: left out. */
+  readonly nextUpdate?: Date | null
+  readonly extensions?: readonly Extension[]
+  readonly entryExtensions?: readonly Extension[]
+  readonly version?: number
+}
+
 export type Authority = Issued & {
   readonly name: DistinguishedName
   /** The root above; this certificate itself for a root. */
@@ -75,6 +89,8 @@ export type Authority = Issued & {
   issueSvid(options: SvidOptions): Issued
   /** A certificate that gets no usual extension at all. */
   issue(options: Unusual): Issued
+  /** A signed revocation list as DER. */
+  revoke(options: RevocationListOptions): Buffer
 }
 
 const DAY_MS = 86_400_000
@@ -113,6 +129,7 @@ export function createAuthority(options: AuthorityOptions): Authority {
       const leafKeys = unusual.keys ?? generateKeys(unusual.keyType)
       return certify(unusual, { name: [], keys: leafKeys, usual: [], issuer: authority })
     },
+    revoke: (list) => revoke(authority, list),
   }
   return authority
 }
@@ -155,6 +172,25 @@ function issueSvid(authority: Authority, options: SvidOptions): Issued {
   const notBefore = options.notBefore ?? new Date(Date.now() - 10_000)
   const notAfter = options.notAfter ?? new Date(notBefore.getTime() + (options.ttlSeconds ?? 3600) * 1000)
   return certify({ ...options, notBefore, notAfter }, { name: subject, keys, usual, issuer: authority })
+}
+
+function revoke(authority: Authority, options: RevocationListOptions): Buffer {
+  const thisUpdate = options.thisUpdate ?? new Date(Date.now() - 10_000)
+  const nextUpdate =
+    options.nextUpdate === undefined ? new Date(thisUpdate.getTime() + 3_600_000) : options.nextUpdate
+  return writeRevocationList({
+    issuer: authority.name,
+    thisUpdate,
+    ...(nextUpdate === null ? {} : { nextUpdate }),
+    revoked: (options.serials ?? []).map((serial) => ({
+      serial: Buffer.from(serial.length % 2 === 0 ? serial : `0${serial}`, 'hex'),
+      extensions: options.entryExtensions ?? [],
+    })),
+    extensions: options.extensions ?? [crlNumber(1)],
+    signingKey: authority.keys.privateKey,
+    signature: defaultSignature(authority.keys.privateKey),
+    ...(options.version === undefined ? {} : { version: options.version }),
+  })
 }
 
 function certify(

@@ -78,6 +78,7 @@ export const OID = {
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
+  crlNumber: '2.5.29.20',
   nameConstraints: '2.5.29.30',
   certificatePolicies: '2.5.29.32',
   policyMappings: '2.5.29.33',
@@ -113,6 +114,48 @@ export function writeCertificate(fields: CertificateFields): Buffer {
     sequence(
       tbs,
       algorithm(fields.outerSignature ?? fields.signature),
+      bitString(signBytes(toBuffer(tbs), fields.signingKey, fields.signature)),
+    ),
+  )
+}
+
+export type RevocationListFields = {
+  readonly issuer: DistinguishedName
+  readonly thisUpdate: Date
+  /** Absent: left out. */
+  readonly nextUpdate?: Date
+  readonly revoked: readonly { readonly serial: Buffer; readonly extensions?: readonly Extension[] }[]
+  readonly extensions: readonly Extension[]
+  readonly signingKey: KeyObject
+  readonly signature: SignatureName
+  /** 1 means version 2, which is the default. */
+  readonly version?: number
+}
+
+/** Writes and signs a revocation list as DER. Nothing is checked. */
+export function writeRevocationList(fields: RevocationListFields): Buffer {
+  const revoked = fields.revoked.map(({ serial, extensions = [] }) =>
+    sequence(
+      integer(serial),
+      time(fields.thisUpdate),
+      ...(extensions.length === 0 ? [] : [sequence(...extensions.map(writeExtension))]),
+    ),
+  )
+  const tbs = sequence(
+    integer(Buffer.from([fields.version ?? 1])),
+    algorithm(fields.signature),
+    name(fields.issuer),
+    time(fields.thisUpdate),
+    ...(fields.nextUpdate === undefined ? [] : [time(fields.nextUpdate)]),
+    ...(revoked.length === 0 ? [] : [sequence(...revoked)]),
+    ...(fields.extensions.length === 0
+      ? []
+      : [tagged(0, sequence(...fields.extensions.map(writeExtension)))]),
+  )
+  return toBuffer(
+    sequence(
+      tbs,
+      algorithm(fields.signature),
       bitString(signBytes(toBuffer(tbs), fields.signingKey, fields.signature)),
     ),
   )
@@ -186,6 +229,11 @@ export function certificatePolicies(policies: readonly string[], critical = fals
     critical,
     sequence(...policies.map((policy) => sequence(objectIdentifier(policy)))),
   )
+}
+
+/** RFC 5280 5.2.3. */
+export function crlNumber(number: number, critical = false): Extension {
+  return extension(OID.crlNumber, critical, integer(Buffer.from([number])))
 }
 
 /** Any extension, for example an unknown critical one. The value defaults to NULL. */

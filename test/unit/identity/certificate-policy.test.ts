@@ -28,8 +28,18 @@ const certificate: DatedIdentity = {
   notAfterMs: NOW_MS + HOUR_MS,
   lifetimeMs: 2 * HOUR_MS,
   path: [
-    { serialHex: '0a1b', serialOfIssuer: '0a1b@["2.5.4.10=shop","2.5.4.3=mesh ca"]', sha256Hex: SHA256 },
-    { serialHex: '07', serialOfIssuer: '07@["2.5.4.3=root"]', sha256Hex: ISSUER_SHA256 },
+    {
+      serialHex: '0a1b',
+      serialOfIssuer: '0a1b@["2.5.4.10=shop","2.5.4.3=mesh ca"]',
+      issuerKey: '["2.5.4.10=shop","2.5.4.3=mesh ca"]',
+      sha256Hex: SHA256,
+    },
+    {
+      serialHex: '07',
+      serialOfIssuer: '07@["2.5.4.3=root"]',
+      issuerKey: '["2.5.4.3=root"]',
+      sha256Hex: ISSUER_SHA256,
+    },
   ],
 }
 const check = (
