@@ -8,7 +8,7 @@ import type { Identity } from './identity/principal.js'
 import type { Asker, ListenerRules } from './request/listener.js'
 import type { AccessRequest } from './request/access-request.js'
 import { type EffectiveRisk, effectiveRisk } from './risk/effective-risk.js'
-import { chooseEndpoint, evaluateMatrix, operationOf } from './segmentation/evaluate.js'
+import { chooseEndpoint, evaluateMatrix, evaluateProxy, operationOf } from './segmentation/evaluate.js'
 import { serviceOfIdentity } from './segmentation/compile.js'
 import type { Facts } from './segmentation/facts.js'
 import type { Matrix, Target } from './segmentation/matrix.js'
@@ -100,6 +100,7 @@ export function decide(
   }
   const operation = operationOf(endpoint, request)
   const matrix = evaluateMatrix(policy.matrix, facts, steps)
+  const proxy = evaluateProxy(policy.matrix, facts, steps)
   const device = evaluateDevice(user, operation)
   if (device.refusal) steps?.push({ step: 'device', outcome: 'fail', detail: device.refusal.message })
   const adaptive = evaluateAdaptive(policy.adaptive, facts, steps)
@@ -108,11 +109,12 @@ export function decide(
     refusals: [
       unidentified,
       matrix.permit ? undefined : matrix.refusal,
+      proxy?.refusal,
       device.refusal,
       adaptive.refusal,
       stepUp,
     ],
-    recorded: matrix.shadowed ?? adaptive.shadowed,
+    recorded: matrix.shadowed ?? proxy?.shadowed ?? adaptive.shadowed,
     workload,
     user,
     caller: caller?.id,
@@ -186,6 +188,7 @@ function conclude(place: Place, findings: Findings): Decision {
     obligations: findings.obligations,
     stepUp: enforced?.stepUp,
     scopes: enforced?.scopes,
+    dpop: enforced?.dpop,
     revision: place.revision,
   }
 }

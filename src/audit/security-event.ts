@@ -59,6 +59,7 @@ export function writeSecurityEvent(input: SecurityEventInput): string {
     `,"eventType":"authorization","decisionId":"${input.decisionId}"` +
     (user ? userFields(user) : '') +
     name(',"workloadId":"', decision.workload?.spiffeId.text, PATH_LIMIT) +
+    name(',"viaWorkloadId":"', decision.workload?.via?.spiffeId.text, PATH_LIMIT) +
     name(',"callerService":"', decision.caller) +
     name(',"targetService":"', decision.target) +
     name(',"endpoint":"', decision.endpoint) +

@@ -8,6 +8,7 @@ export type CheckOptions = {
   readonly config?: string
   readonly trustDomain?: string
   readonly caller?: string
+  readonly via?: string
   readonly workloadScope?: readonly string[]
   readonly target?: string
   readonly method: string
@@ -58,6 +59,7 @@ export function addCheckOptions(command: Command): Command {
     .option('--at <time>', 'when, RFC 3339 (default: now)', parseTime)
     .optionsGroup('Caller:')
     .option('--caller <workload>', 'calling workload, as a SPIFFE ID or namespace/name')
+    .option('--via <workload>', 'trusted proxy that forwards the caller, as a SPIFFE ID or namespace/name')
     .option('--workload-scope <scope>', 'of its service token; may be repeated', collect)
     .option('--user <subject>', 'sub of the user')
     .option('--issuer <url>', "iss of the user's token", 'https://idp.example')

@@ -37,12 +37,13 @@ async function check(options: CheckOptions, io: CliIo): Promise<void> {
   if (!surroundings) return
   const { matrix } = surroundings.policy
   const nowMs = options.at ?? Date.now()
-  const { caller, workloadScope: workloadScopes } = options
+  const { caller, via, workloadScope: workloadScopes } = options
   const user = userOf(options, nowMs)
-  const supposed = supposeCaller({ caller, workloadScopes, user }, matrix, surroundings.mapping)
+  const supposed = supposeCaller({ caller, via, workloadScopes, user }, matrix, surroundings.mapping)
   if (!supposed.ok) return refuseUsage(supposed.problem, io)
   hintAtName('--target', options.target, matrix.services, io)
   hintAtName('--caller', caller, matrix.services, io)
+  hintAtName('--via', via, matrix.services, io)
 
   const steps: Step[] = []
   const decision = await decideCall(options, surroundings, supposed.value, nowMs, steps)
@@ -110,6 +111,7 @@ async function decideCall(
     role: options.listenerRole,
     peerIdentity: gateway ? 'None' : 'Certificate',
     principalTrustDomains: [],
+    trustedProxies: new Map(),
     mtls: options.mtls,
     target: gateway ? ['extension', 'route'] : ['extension'],
   }
@@ -125,6 +127,7 @@ function identifyAs(identity: Identity, listener: ListenerRules, steps: Step[]):
   }
   const found = [
     workload && `workload ${workload.spiffeId.text}`,
+    workload?.via && `forwarded by the proxy ${workload.via.spiffeId.text}`,
     serviceToken && `service token with ${serviceToken.scopes.join(' ')}`,
     user &&
       `user ${user.subject} of ${user.issuer}${user.roles.length > 0 ? ` (${user.roles.join(', ')})` : ''}`,

@@ -51,6 +51,7 @@ export function writeReportJson({ decision, steps }: DecisionReport): string {
     decision: outcome,
     ...rest,
     workload: workload?.spiffeId.text,
+    via: workload?.via?.spiffeId.text,
     user: user && { issuer: user.issuer, subject: user.subject, roles: user.roles, scopes: user.scopes },
     steps,
   }

@@ -13,6 +13,8 @@ import type { Matrix } from '../segmentation/matrix.js'
 export type HypotheticalCaller = {
   /** A SPIFFE ID or `namespace/name`. */
   readonly caller: string | undefined
+  /** The trusted proxy that forwards the caller, likewise. */
+  readonly via: string | undefined
   /** As a service token of the caller would carry them; undefined: no token. */
   readonly workloadScopes: readonly string[] | undefined
   /** Claims as the issuer writes them and, over them, claims by the names used here; undefined: no user. */
@@ -26,19 +28,25 @@ export type Supposed<T> =
 
 /** The principals that verified credentials of this caller would give, or what is wrong with the supposition. */
 export function supposeCaller(
-  { caller, workloadScopes, user }: HypotheticalCaller,
+  { caller, via, workloadScopes, user }: HypotheticalCaller,
   matrix: Matrix,
   mapping: ClaimMapping,
 ): Supposed<Identity> {
   let workload: WorkloadPrincipal | undefined
   let serviceToken: ServiceTokenPrincipal | undefined
   if (caller !== undefined) {
-    const spiffeId = spiffeIdOf(caller, matrix)
+    const spiffeId = spiffeIdOf('--caller', caller, matrix)
     if (!spiffeId.ok) return spiffeId
-    workload = { spiffeId: spiffeId.value, verifiedBy: 'certificate' }
+    const proxy = via === undefined ? undefined : spiffeIdOf('--via', via, matrix)
+    if (proxy?.ok === false) return proxy
+    workload = proxy
+      ? { spiffeId: spiffeId.value, verifiedBy: 'forwarded', via: { spiffeId: proxy.value } }
+      : { spiffeId: spiffeId.value, verifiedBy: 'certificate' }
     if (workloadScopes) {
       serviceToken = { issuer: caller, service: caller, scopes: workloadScopes, jti: 'hypothetical' }
     }
+  } else if (via !== undefined) {
+    return { ok: false, problem: '--via needs --caller: a proxy forwards a workload' }
   } else if (workloadScopes) {
     return { ok: false, problem: '--workload-scope needs --caller: a service token belongs to a workload' }
   }
@@ -48,7 +56,7 @@ export function supposeCaller(
 }
 
 /** Of a service the first identity that its document names, else the usual one of that namespace and name. */
-function spiffeIdOf(caller: string, matrix: Matrix): Supposed<SpiffeId> {
+function spiffeIdOf(flag: string, caller: string, matrix: Matrix): Supposed<SpiffeId> {
   const service = matrix.services.get(caller)
   const [named] = service ? identitiesOf(service) : []
   if (named) return { ok: true, value: named }
@@ -58,7 +66,7 @@ function spiffeIdOf(caller: string, matrix: Matrix): Supposed<SpiffeId> {
   if (parsed.ok && parsed.id.path !== '') return { ok: true, value: parsed.id }
   return {
     ok: false,
-    problem: `--caller ${caller} is neither namespace/name nor the SPIFFE ID of a workload`,
+    problem: `${flag} ${caller} is neither namespace/name nor the SPIFFE ID of a workload`,
   }
 }
 

@@ -22,6 +22,7 @@ export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
   const tell: Tell = (pointer, code, message, what = 'value') =>
     findings.push({ pointer, what, code, message })
   checkListeners(effective, tell)
+  checkTrustedProxies(effective, tell)
   checkAddresses(effective, tell)
   checkTrust(effective, tell)
   checkIssuers(effective, tell)
@@ -67,6 +68,28 @@ function checkListeners({ listeners }: EffectiveConfiguration, tell: Tell): void
         "`target: route` is for `role: Gateway` only: a sidecar's own service is not the caller's to choose",
       )
     }
+  })
+}
+
+function checkTrustedProxies({ listeners }: EffectiveConfiguration, tell: Tell): void {
+  listeners.forEach(({ peerIdentity, trustedProxies }, index) => {
+    const at = ['listeners', index, 'trustedProxies']
+    if (peerIdentity === 'None' && trustedProxies.length > 0) {
+      tell(at, 'without-effect', '`trustedProxies` says nothing under `peerIdentity: None`', 'key')
+    }
+    const seen = new Set<string>()
+    trustedProxies.forEach(({ identity, trustDomains, self }, proxy) => {
+      if (seen.has(identity))
+        tell([...at, proxy, 'identity'], 'proxy-twice', `\`${identity}\` is given twice`)
+      seen.add(identity)
+      if (trustDomains.length === 0 && !self) {
+        tell(
+          [...at, proxy],
+          'trust-domains-missing',
+          'this proxy may name nobody and not call for itself; give `trustDomains`, or `self: true`',
+        )
+      }
+    })
   })
 }
 

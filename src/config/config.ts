@@ -24,6 +24,11 @@ export type ListenerConfig = {
   readonly role: 'Sidecar' | 'Gateway'
   readonly peerIdentity: 'Certificate' | 'Principal' | 'None'
   readonly principalTrustDomains: readonly string[]
+  /** By SPIFFE ID. */
+  readonly trustedProxies: ReadonlyMap<
+    string,
+    { readonly trustDomains: readonly string[]; readonly self: boolean }
+  >
   readonly mtls: 'Strict' | 'Permissive'
   readonly target: readonly ('principal' | 'extension' | 'route')[]
 }
@@ -111,6 +116,9 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
         clientCa: listener.tls.clientCa === undefined ? undefined : at(listener.tls.clientCa),
         allowedClients: listener.tls.allowedClients,
       },
+      trustedProxies: new Map(
+        listener.trustedProxies.map(({ identity, trustDomains, self }) => [identity, { trustDomains, self }]),
+      ),
       target: listener.target ?? [],
     })),
     drain: { timeoutMs: ms(drain.timeout), delayMs: ms(drain.delay) },

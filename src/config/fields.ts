@@ -34,6 +34,14 @@ export const SpiffePatternSchema = Type.String({
     'a SPIFFE ID such as spiffe://cluster.local/ns/shop/sa/api, in which * may stand for one whole path segment',
 })
 
+/** The SPIFFE ID of one workload. */
+export const SpiffeIdSchema = Type.String({
+  pattern: String.raw`^spiffe://[a-z0-9._-]{1,255}(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)+$`,
+  maxLength: 2048,
+  description: 'A SPIFFE ID of one workload.',
+  expected: 'the SPIFFE ID of one workload, such as spiffe://cluster.local/ns/edge/sa/gateway',
+})
+
 export const TrustDomainSchema = Type.String({
   pattern: TRUST_DOMAIN_PATTERN,
   description: 'A SPIFFE trust domain, without spiffe://.',

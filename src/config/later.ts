@@ -11,7 +11,6 @@ const NOT_YET: readonly Pointer[] = [
   ['audit', 'record'],
   ['policy', 'kubernetes'],
   ['certificates', 'revoked', 'crls'],
-  ['listeners', '*', 'trustedProxies'],
   ['listeners', '*', 'trustedHops'],
   ...['workloadApi', 'url', 'profile', 'endpointId'].map((field) => ['trustDomains', '*', 'bundle', field]),
   ['userTokens', 'issuers', '*', 'senderConstraint'],

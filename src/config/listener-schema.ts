@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { Fields, Words } from '../schema/fields.js'
-import { SpiffePatternSchema, TrustDomainSchema, path } from './fields.js'
+import { SpiffeIdSchema, SpiffePatternSchema, TrustDomainSchema, path } from './fields.js'
 
 const TlsSchema = Fields(
   {
@@ -21,6 +21,20 @@ const TlsSchema = Fields(
   },
   { description: 'TLS 1.3 on this listener. Without it, plaintext.' },
 )
+
+const TrustedProxySchema = Fields({
+  identity: Type.String({ ...SpiffeIdSchema, description: "The proxy's SPIFFE ID, verified as a caller's." }),
+  trustDomains: Type.Array(TrustDomainSchema, {
+    default: [],
+    uniqueItems: true,
+    description: 'Trust domains of the callers that it may name.',
+  }),
+  self: Type.Boolean({
+    default: false,
+    description:
+      'Without the header the proxy is itself the caller. Else the call then has no workload, which Strict refuses.',
+  }),
+})
 
 /** One listener for Envoy's checks. */
 export const ListenerSchema = Fields({
@@ -47,6 +61,11 @@ export const ListenerSchema = Fields({
     default: [],
     uniqueItems: true,
     description: 'For peerIdentity Principal: the trust domains that may be named so.',
+  }),
+  trustedProxies: Type.Array(TrustedProxySchema, {
+    default: [],
+    description:
+      'Peers whose x-forwarded-client-cert names the caller by its last element; both need the call to be allowed.',
   }),
   mtls: Words(['Strict', 'Permissive'], {
     default: 'Strict',

@@ -112,6 +112,7 @@ const STAND_INS: Readonly<Record<string, unknown>> = {
       role: 'Sidecar',
       peerIdentity: 'None',
       principalTrustDomains: [],
+      trustedProxies: [],
       mtls: 'Strict',
     },
   ],

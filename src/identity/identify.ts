@@ -1,6 +1,6 @@
 import type { Refusal } from '../decision/decision.js'
 import type { AccessRequest } from '../request/access-request.js'
-import type { ListenerRules } from '../request/listener.js'
+import type { ListenerRules, TrustedProxy } from '../request/listener.js'
 import { andThen, type Eventually } from './eventually.js'
 import type { Identity, ServiceTokenPrincipal, UserPrincipal, WorkloadPrincipal } from './principal.js'
 import { parseSpiffeId, type SpiffeId } from './spiffe-id.js'
@@ -22,13 +22,48 @@ export type ServiceOf = (id: SpiffeId) => string | undefined
 export type Verifiers = {
   readonly serviceTokenHeader: string
   readonly certificate: (request: AccessRequest, nowMs: number) => Eventually<Verified<WorkloadPrincipal>>
-  readonly userToken: (authorization: string, nowMs: number) => Eventually<Verified<UserPrincipal>>
+  /** The caller whom a trusted proxy names in x-forwarded-client-cert. */
+  readonly forwarded: (
+    xfcc: string,
+    proxy: SpiffeId,
+    rules: TrustedProxy,
+    nowMs: number,
+  ) => Verified<WorkloadPrincipal>
+  /** Undefined: an `authorization` is always a user's. */
+  readonly jwtSvid: JwtSvidVerifier | undefined
+  /** Nobody where there is no credential of a user. */
+  readonly userToken: (
+    evidence: UserEvidence,
+    nowMs: number,
+  ) => Eventually<Verified<UserPrincipal | undefined>>
   /** Consumes the token's id, so it is asked last: a call that another credential fails burns nothing. */
   readonly serviceToken: (
     token: string,
     holder: TokenHolder,
     nowMs: number,
   ) => Eventually<Verified<VerifiedServiceToken>>
+}
+
+/** What a user's credential came with; a token may be bound to any of it. */
+export type UserEvidence = {
+  readonly request: AccessRequest
+  /** The listener's name. */
+  readonly listener: string
+  readonly workload: WorkloadPrincipal | undefined
+  /** The header's value, unless it was a workload's. */
+  readonly authorization: string | undefined
+}
+
+/** JWT-SVIDs in `authorization`. */
+export type JwtSvidVerifier = {
+  /** By issuer and subject alone, so that no header is ever tried as both a workload's and a user's. */
+  readonly claims: (authorization: string, nowMs: number) => boolean
+  /** The holder's workload, or the one that the JWT-SVID stands in for. */
+  readonly verify: (
+    authorization: string,
+    holder: TokenHolder,
+    nowMs: number,
+  ) => Eventually<Verified<WorkloadPrincipal>>
 }
 
 /** Whom a service token must belong to and what it must be meant for. */
@@ -47,7 +82,7 @@ export type VerifiedServiceToken = {
 }
 
 /**
- * Verifies what a request presents, in the order certificate, user token, service token; the first
+ * Verifies what a request presents, in the order certificate, JWT-SVID, user token, service token; the first
  * that fails is the answer, because a present but invalid credential is never ignored. Which of them
  * a target requires is the matrix's question; here only a Strict listener asks for the workload.
  */
@@ -62,34 +97,66 @@ export function identify(
   const headers = request.http?.headers
   const authorization = headers?.get('authorization')
   const serviceToken = headers?.get(verifiers.serviceTokenHeader)
-  const mayStandIn = listener.mtls === 'Permissive' && listener.peerIdentity !== 'None'
 
   return andThen(verifyPeer(request, listener, verifiers, nowMs), (peer) => {
     if (!peer.ok) return peer
-    const workload = peer.value
+    const caller = verifyCaller(peer, request, listener, verifiers, nowMs)
+    if (!caller.ok) return caller
+    const workload = caller.value
     if (!workload && listener.peerIdentity !== 'None' && listener.mtls === 'Strict')
-      return CERTIFICATE_REQUIRED
+      return peer.value ? CALLER_REQUIRED : CERTIFICATE_REQUIRED
+    // Behind a trusted proxy a token stands in for nobody: the proxy's own edge could not be asked for.
+    const mayStandIn = listener.mtls === 'Permissive' && listener.peerIdentity !== 'None' && !peer.value
 
-    const user = authorization === undefined ? NOBODY : verifiers.userToken(authorization, nowMs)
-    return andThen(user, (verifiedUser) => {
-      if (!verifiedUser.ok) return verifiedUser
-      if (serviceToken === undefined) {
-        return { ok: true, identity: { workload, serviceToken: undefined, user: verifiedUser.value } }
-      }
-      const holder = { workload, mayStandIn, target, serviceOf }
-      return andThen(verifiers.serviceToken(serviceToken, holder, nowMs), (verified) =>
-        verified.ok
-          ? {
-              ok: true,
-              identity: {
-                workload: verified.value.workload,
-                serviceToken: verified.value.token,
-                user: verifiedUser.value,
-              },
-            }
-          : verified,
+    const { jwtSvid } = verifiers
+    if (authorization === undefined || !jwtSvid?.claims(authorization, nowMs)) {
+      const evidence = { request, listener: listener.name, workload, authorization }
+      return verifyTokens(
+        evidence,
+        { workload, mayStandIn, target, serviceOf },
+        serviceToken,
+        verifiers,
+        nowMs,
       )
+    }
+    const holder = { workload, mayStandIn, target, serviceOf }
+    return andThen(jwtSvid.verify(authorization, holder, nowMs), (svid) => {
+      if (!svid.ok) return svid
+      const evidence = {
+        request,
+        listener: listener.name,
+        workload: svid.value,
+        authorization: undefined,
+      }
+      return verifyTokens(evidence, { ...holder, workload: svid.value }, serviceToken, verifiers, nowMs)
     })
+  })
+}
+
+function verifyTokens(
+  evidence: UserEvidence,
+  holder: TokenHolder,
+  serviceToken: string | undefined,
+  verifiers: Verifiers,
+  nowMs: number,
+): Eventually<Identified> {
+  return andThen(verifiers.userToken(evidence, nowMs), (user) => {
+    if (!user.ok) return user
+    if (serviceToken === undefined) {
+      return { ok: true, identity: { workload: holder.workload, serviceToken: undefined, user: user.value } }
+    }
+    return andThen(verifiers.serviceToken(serviceToken, holder, nowMs), (verified) =>
+      verified.ok
+        ? {
+            ok: true,
+            identity: {
+              workload: verified.value.workload,
+              serviceToken: verified.value.token,
+              user: user.value,
+            },
+          }
+        : verified,
+    )
   })
 }
 
@@ -101,6 +168,31 @@ const CERTIFICATE_REQUIRED: Identified = {
     reason: 'certificate-required',
     message: 'this listener takes no call without a workload identity from mTLS',
   },
+}
+
+const CALLER_REQUIRED: Identified = {
+  ok: false,
+  refusal: {
+    reason: 'certificate-required',
+    message: 'a trusted proxy named no caller in x-forwarded-client-cert, and may not call for itself',
+  },
+}
+
+type Peer = { readonly ok: true; readonly value: WorkloadPrincipal | undefined }
+
+/** The peer itself, or whom it names where it is a trusted proxy. Everybody else's header says nothing. */
+function verifyCaller(
+  peer: Peer,
+  request: AccessRequest,
+  listener: ListenerRules,
+  verifiers: Verifiers,
+  nowMs: number,
+): Verified<WorkloadPrincipal | undefined> {
+  const proxy = peer.value && listener.trustedProxies.get(peer.value.spiffeId.text)
+  if (!proxy) return peer
+  const xfcc = request.http?.headers.get('x-forwarded-client-cert')
+  if (xfcc === undefined) return proxy.self ? peer : NOBODY
+  return verifiers.forwarded(xfcc, peer.value.spiffeId, proxy, nowMs)
 }
 
 function verifyPeer(

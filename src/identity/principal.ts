@@ -4,9 +4,11 @@ import type { SpiffeId } from './spiffe-id.js'
 export type WorkloadPrincipal = {
   readonly spiffeId: SpiffeId
   /** What it was believed on. */
-  readonly verifiedBy: 'certificate' | 'principal' | 'service-token'
+  readonly verifiedBy: 'certificate' | 'principal' | 'forwarded' | 'service-token' | 'jwt-svid'
   /** SHA-256 of the leaf's DER, lower-case hex, where there was a certificate. */
   readonly certificateSha256?: string | undefined
+  /** The trusted proxy that named the caller; it needs the edge too. */
+  readonly via?: { readonly spiffeId: SpiffeId } | undefined
 }
 
 /** A service token that was verified, bound to the workload and meant for the target. */

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.js'
 import { compileCertificatePolicy } from '../identity/certificate-policy.js'
 import { CertificateVerifier } from '../identity/certificate-verifier.js'
+import { ForwardedCallerVerifier } from '../identity/forwarded-caller.js'
 import type { Verifiers } from '../identity/identify.js'
 import type { ReplayGuard } from '../identity/replay.js'
 import { type ServiceTokenClaims, serviceTokenVerifier } from '../identity/service-token.js'
@@ -21,7 +22,9 @@ const MAX_KEY_LENGTH = 16 * 1024
 
 /** Every verifier of a request's credentials, with its cache. */
 export type LiveVerifiers = Verifiers & {
-  readonly sizes: () => Readonly<Record<'certificates' | 'serviceTokens' | 'userTokens', CacheSize>>
+  readonly sizes: () => Readonly<
+    Record<'certificates' | 'forwarded' | 'serviceTokens' | 'userTokens', CacheSize>
+  >
 }
 
 type CacheSize = { readonly accepted: number; readonly refused: number; readonly pending: number }
@@ -46,11 +49,14 @@ export function openVerifiers(
     compiled.policy,
     limits(config.caches.certificates, MAX_PENDING.certificates),
   )
+  // Reading one is no work for another thread, so none is ever under way.
+  const forwarded = new ForwardedCallerVerifier(compiled.policy, limits(config.caches.certificates, 0))
   const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
   const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
   return {
     serviceTokenHeader: config.serviceTokens.header,
     certificate: (request, nowMs) => certificates.verify(request, nowMs),
+    forwarded: (xfcc, proxy, rules, nowMs) => forwarded.verify(xfcc, proxy, rules, nowMs),
     serviceToken: serviceTokenVerifier({
       issuers: new Map(
         [...config.serviceTokens.issuers].map(([issuer, entry]) => [
@@ -82,6 +88,7 @@ export function openVerifiers(
     }),
     sizes: () => ({
       certificates: certificates.size,
+      forwarded: forwarded.size,
       serviceTokens: serviceVerdicts.size,
       userTokens: userVerdicts.size,
     }),

@@ -9,6 +9,7 @@ import type { Facts } from './facts.js'
 import { findForbids } from './forbid.js'
 import type { Endpoint, Matrix, Target } from './matrix.js'
 import { checkRequirement } from './requirement.js'
+import { serviceOfIdentity } from './service-identity.js'
 
 /** What the matrix says of one call. */
 export type MatrixVerdict =
@@ -89,6 +90,49 @@ export function evaluateMatrix(matrix: Matrix, facts: Facts, steps?: Steps): Mat
   if (lacking) return { permit: false, endpoint, refusal: lacking, shadowed }
   const rule = agreed.by === 'rule' ? agreed.rule : undefined
   return { permit: true, endpoint, rule: rule?.name, ruleSource: rule?.source, shadowed }
+}
+
+/**
+ * Whether the trusted proxy that names the caller may make the call too: forbids, its `calls`, the target's
+ * consent. Scopes and requirements are the caller's. Undefined where the caller is the peer itself.
+ * Source: FORMATS 2 `listeners[].trustedProxies`.
+ */
+export function evaluateProxy(
+  matrix: Matrix,
+  facts: Facts,
+  steps?: Steps,
+): { readonly refusal: Refusal | undefined; readonly shadowed: Refusal | undefined } | undefined {
+  const { workload, user } = facts.identity
+  if (!workload?.via) return undefined
+  const { spiffeId } = workload.via
+  const proxy: Facts = {
+    ...facts,
+    identity: { workload: { spiffeId, verifiedBy: 'certificate' }, serviceToken: undefined, user },
+    caller: serviceOfIdentity(matrix, spiffeId),
+  }
+  const own: Steps = steps && []
+  const { refusal, shadowed } = proxyEdge(matrix, proxy, own)
+  for (const step of own ?? []) steps?.push({ ...step, step: `proxy ${step.step}` })
+  const worded = refusal && { ...refusal, message: `the proxy ${spiffeId.text}: ${refusal.message}` }
+  return { refusal: worded, shadowed }
+}
+
+function proxyEdge(
+  matrix: Matrix,
+  facts: Facts,
+  steps: Steps,
+): { readonly refusal: Refusal | undefined; readonly shadowed: Refusal | undefined } {
+  const service = compiledService(facts.target.service)
+  const endpoint = compiledEndpoint(facts.endpoint)
+  const baseline = service?.baseline ?? matrix.baselineOfUnknown
+  const { refusal: forbidden, shadowed } = findForbids(service, baseline, facts)
+  if (steps) explainForbids(steps, service, baseline, forbidden, shadowed)
+  if (forbidden) return { refusal: forbidden, shadowed }
+  const agreed =
+    endpoint && service
+      ? agree(matrix, service, endpoint, facts, steps)
+      : (findAllow(baseline.allow, endpoint, facts) ?? whyUnexposed(service, facts))
+  return { refusal: 'reason' in agreed ? agreed : undefined, shadowed }
 }
 
 /** Both halves of the documents, or the baseline's word for both. */

@@ -109,6 +109,7 @@ export function listenerOf(rules: Partial<ListenerRules> = {}): ListenerRules {
     role: 'Sidecar',
     peerIdentity: 'Certificate',
     principalTrustDomains: [],
+    trustedProxies: new Map(),
     mtls: 'Strict',
     target: ['principal', 'extension'],
     ...rules,

@@ -12,6 +12,7 @@ const LISTENER: ListenerRules = {
   role: 'Sidecar',
   peerIdentity: 'Certificate',
   principalTrustDomains: [],
+  trustedProxies: new Map(),
   mtls: 'Strict',
   target: ['extension'],
 }

@@ -134,7 +134,9 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
       side.setServing(false)
       await sleep(delayMs)
       server.close()
-      for (const session of sessions.keys()) session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID)
+      for (const session of sessions.keys()) {
+        if (!session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID)
+      }
       await sleep(Math.min(NOTICE_MS, timeoutMs))
       side.stop()
       for (const session of sessions.keys()) session.close()

@@ -72,6 +72,7 @@ const SIDECAR: ListenerRules = {
   role: 'Sidecar',
   peerIdentity: 'Certificate',
   principalTrustDomains: [],
+  trustedProxies: new Map(),
   mtls: 'Strict',
   target: ['principal', 'extension'],
 }
