@@ -47,6 +47,22 @@ export function readWhole(bytes: Buffer, tag: number, what: string): DerElement 
   return expectTag(element, tag, what)
 }
 
+/** Structures that follow each other; undefined when the bytes are anything else. */
+export function splitDer(bytes: Buffer): Buffer[] | undefined {
+  const parts: Buffer[] = []
+  try {
+    for (let at = 0; at < bytes.length;) {
+      const { whole } = expectTag(readAt(bytes, at, 'structure'), TAG.sequence, 'structure')
+      parts.push(whole)
+      at += whole.length
+    }
+  } catch (error) {
+    if (error instanceof DerError) return undefined
+    throw error
+  }
+  return parts
+}
+
 /** The elements that a constructed element holds, in order. */
 export function readChildren(parent: DerElement, what: string): DerElement[] {
   const children: DerElement[] = []

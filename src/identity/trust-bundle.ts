@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { splitDer } from './der.js'
 import { decodeBase64, readPemCertificates } from './pem.js'
 import { KEY_USAGE } from './x509-extensions.js'
 import { parseCertificate, type X509Certificate } from './x509-certificate.js'
@@ -35,6 +36,41 @@ export function parseTrustBundle(content: string | Buffer): ParsedTrustBundle {
   if (/^\s*\{/.test(text)) return parseJwks(text)
   const read = readPemCertificates(text, { maxCertificates: MAX_CERTIFICATES, comments: true })
   return read.ok ? assemble(read.certificates, undefined, undefined) : read
+}
+
+/**
+ * Parses CA certificates as the Workload API sends them: DER, one after the other. None revokes everybody.
+ * `chain` is one's own certificates of that trust domain, leaf first: its intermediates help in building paths.
+ */
+export function parseDerBundle(content: Buffer, chain: readonly Buffer[] = []): ParsedTrustBundle {
+  if (content.length > MAX_BUNDLE_BYTES) return problem(`longer than ${MAX_BUNDLE_BYTES} bytes`)
+  const ders = splitDer(content)
+  if (ders === undefined) return problem('not certificates in DER')
+  if (ders.length > MAX_CERTIFICATES) return problem(`more than ${MAX_CERTIFICATES} certificates`)
+  const assembled = assemble(ders, undefined, undefined)
+  if (!assembled.ok) return assembled
+  const { bundle } = assembled
+  const held = new Set([...bundle.anchors, ...bundle.intermediates].map(({ sha256Hex }) => sha256Hex))
+  const intermediates = chain.slice(1).flatMap((der) => {
+    const parsed = parseCertificate(der)
+    return parsed.ok && !held.has(parsed.certificate.sha256Hex) && !authorityProblem(parsed.certificate)
+      ? [parsed.certificate]
+      : []
+  })
+  if (intermediates.length === 0) return assembled
+  const digest = createHash('sha256')
+    .update([bundle.digest, ...intermediates.map(({ sha256Hex }) => sha256Hex)].join())
+    .digest('hex')
+  return {
+    ok: true,
+    bundle: { ...bundle, intermediates: [...bundle.intermediates, ...intermediates], digest },
+  }
+}
+
+/** As parseTrustBundle, but a SPIFFE JWKS and nothing else: what federation endpoints serve. */
+export function parseJwksBundle(text: string): ParsedTrustBundle {
+  if (text.length > MAX_BUNDLE_BYTES) return problem(`longer than ${MAX_BUNDLE_BYTES} bytes`)
+  return parseJwks(text)
 }
 
 function parseJwks(text: string): ParsedTrustBundle {
