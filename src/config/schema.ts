@@ -121,6 +121,31 @@ export const EffectiveConfigurationSchema = Fields(
       },
       { default: {}, description: "Headers set for the upstream; a caller's own copies are removed." },
     ),
+    upstreamAssertion: Type.Optional(
+      Fields(
+        {
+          header: Type.String({
+            default: 'x-portcullis-assertion',
+            pattern: `^${HEADER_NAME}$`,
+            description: "The request header that carries it; a caller's own copies are removed.",
+            expected: 'a header name in lower case, such as x-portcullis-assertion',
+          }),
+          issuer: Type.String({ minLength: 1, maxLength: 256, description: 'Its iss.' }),
+          lifetime: duration('30s', 'From its iat to its exp.'),
+          reuse: duration(
+            '0s',
+            'How long one serves further calls of the same parties, at most half of its lifetime. 0s: every call gets its own, with decision_id.',
+          ),
+          algorithm: Words(['ES256', 'EdDSA'], {
+            default: 'ES256',
+            description: 'ES256: P-256. EdDSA: Ed25519.',
+          }),
+          keyFile: path('PEM file of the private key, not encrypted. Watched.'),
+          overlap: duration('5m', 'How long a new key is published before it signs.'),
+        },
+        { description: 'A signed JWT that tells the upstream who was let in to what. Without it, none.' },
+      ),
+    ),
     store: Fields(
       {
         type: Words(['Embedded'], { default: 'Embedded', description: 'Embedded: on local disk.' }),
@@ -149,6 +174,15 @@ export const EffectiveConfigurationSchema = Fields(
         listen: Type.String({
           default: '[::]:8282',
           description: 'IP address and port of /livez, /readyz, /metrics; "" switches it off.',
+        }),
+      },
+      { default: {} },
+    ),
+    public: Fields(
+      {
+        listen: Type.String({
+          default: '',
+          description: 'IP address and port of /.well-known/jwks.json; "" switches it off.',
         }),
       },
       { default: {} },

@@ -5,7 +5,7 @@ import type { SecurityEventInput } from '../audit/security-event.js'
 import type { AccessRequest } from '../request/access-request.js'
 import type { Asker, ListenerRules } from '../request/listener.js'
 import { type ReadAccessRequest, readAccessRequest } from './read-access-request.js'
-import { replyTo, type ReplyOptions } from './reply.js'
+import { changesRequest, replyTo, type ReplyOptions } from './reply.js'
 
 /** What the transport knows of one Check beside its bytes. */
 export type CheckCall = {
@@ -24,7 +24,7 @@ export type RecordEvent = (event: SecurityEventInput, waitMs: number) => Eventua
 
 export type CheckParts = {
   readonly listener: ListenerRules
-  /** Decides on the policy in force now; undefined before the first policy is loaded. */
+  /** Decides on the policy in force now. */
   readonly authorize: (request: AccessRequest, asker: Asker, nowMs: number) => Eventually<Decision>
   readonly record: RecordEvent
   /** Told of every decision that is sent, for metrics. */
@@ -35,12 +35,18 @@ export type CheckParts = {
   readonly revision: () => string
   readonly serviceTokenHeader: string
   readonly reply: ReplyOptions
+  /** The assertion that an upstream gets with a call; undefined: none is minted. */
+  readonly mintAssertion:
+    ((decision: Decision, decisionId: string, nowMs: number) => string | undefined) | undefined
   /** For a Check without a deadline of its own, milliseconds. */
   readonly defaultDeadlineMs: number
   readonly nowMs: () => number
   /** Monotonic, microseconds. */
   readonly clockUs: () => number
 }
+
+/** No caller waits longer, whatever its deadline, milliseconds. */
+const MAX_WAIT_MS = 60_000
 
 /** Time kept back from Envoy's deadline for writing the answer and its way home, milliseconds. */
 const ANSWER_MARGIN_MS = 15
@@ -67,7 +73,11 @@ export function createCheck(parts: CheckParts): Check {
       const decisionId = parts.newDecisionId()
       const request = read?.ok ? read.request : undefined
       const unreadable = read?.ok === false ? read : undefined
-      const reply = replyTo(decision, decisionId, request ?? unreadable, parts.reply)
+      const assertion =
+        parts.mintAssertion && request?.http && changesRequest(decision)
+          ? parts.mintAssertion(decision, decisionId, nowMs)
+          : undefined
+      const reply = replyTo(decision, decisionId, request ?? unreadable, parts.reply, assertion)
       const durationUs = parts.clockUs() - startedUs
       const event = {
         decision,
@@ -99,6 +109,9 @@ export function createCheck(parts: CheckParts): Check {
       }
     }
 
+    const guarded = (answer: Eventually<Buffer>): Eventually<Buffer> =>
+      answer instanceof Promise ? answer.catch(fail) : answer
+
     const giveUp = (error: unknown): Buffer => {
       parts.report(error)
       return lastResort
@@ -106,9 +119,9 @@ export function createCheck(parts: CheckParts): Check {
 
     try {
       read = readAccessRequest(message, parts.serviceTokenHeader)
-      if (!read.ok) return finish(refuse('ambiguous-request', read.message))
+      if (!read.ok) return guarded(finish(refuse('ambiguous-request', read.message)))
       const decision = parts.authorize(read.request, call.asker, nowMs)
-      if (!(decision instanceof Promise)) return finish(decision)
+      if (!(decision instanceof Promise)) return guarded(finish(decision))
       const late = refuse('state-unavailable', 'a credential could not be verified before the deadline')
       return settleBefore(decision, deadlineMs - nowMs, late)
         .then(finish)
@@ -123,7 +136,7 @@ export function createCheck(parts: CheckParts): Check {
 async function settleBefore<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<T>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, ms), otherwise)
+    timer = setTimeout(resolve, Math.min(Math.max(0, ms), MAX_WAIT_MS), otherwise)
   })
   try {
     return await Promise.race([promise, late])
