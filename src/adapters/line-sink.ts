@@ -8,6 +8,8 @@ export type LineSinkOptions = {
   readonly bufferLines: number
   /** When the buffer is full. Block: wait for room. Drop: lose the line and count it. FailClosed: refuse it. */
   readonly overflow: 'Block' | 'Drop' | 'FailClosed'
+  /** Told once when the stream breaks. */
+  readonly onBroken?: () => void
 }
 
 export type LineSink = {
@@ -41,7 +43,7 @@ type Waiter = {
  * is bounded and not lost at shutdown as long as somebody reads at the other end. A broken stream stays
  * broken: under Drop lines are then counted as lost, otherwise refused.
  */
-export function createLineSink({ stream, bufferLines, overflow }: LineSinkOptions): LineSink {
+export function createLineSink({ stream, bufferLines, overflow, onBroken }: LineSinkOptions): LineSink {
   let queue: string[] = []
   let inFlight = 0
   let scheduled = false
@@ -127,6 +129,7 @@ export function createLineSink({ stream, bufferLines, overflow }: LineSinkOption
     inFlight = 0
     for (const waiter of waiters) waiter.settle('refused')
     settleDrain()
+    onBroken?.()
   }
 
   function settleDrain(): void {

@@ -11,5 +11,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   io.exitCode = 2
 })
 
+/** Whoever read the log is gone; authorization goes on without. */
+process.stderr.on('error', () => undefined)
+
 await run(process.argv.slice(2), io)
 process.exitCode = io.exitCode
