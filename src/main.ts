@@ -3,6 +3,7 @@ import { createDecisionIds } from './adapters/decision-ids.js'
 import { openEmbeddedReplayGuard } from './adapters/embedded-replay-guard.js'
 import { type GrpcListener, startGrpcListener } from './adapters/grpc/listener.js'
 import { startHealthServer } from './adapters/health-http.js'
+import { startPublicServer } from './adapters/public-http.js'
 import { createLineSink } from './adapters/line-sink.js'
 import { createMetrics } from './adapters/metrics.js'
 import { writeSecurityEvent } from './audit/security-event.js'
@@ -13,8 +14,9 @@ import { prepareReplies } from './ext-authz/reply.js'
 import { identify } from './identity/identify.js'
 import type { ReplayGuard } from './identity/replay.js'
 import { compileAllowedClients, readAllTls, type TlsMaterial, watchTls } from './main/listener-tls.js'
+import { openAssertions } from './main/live-assertions.js'
 import { openKeys } from './main/live-keys.js'
-import { LivePolicy } from './main/live-policy.js'
+import { openPolicy } from './main/live-policy.js'
 import { openTrust } from './main/live-trust.js'
 import { jsonLog, type Log, messageOf, StartFailure } from './main/log.js'
 import { registerMetrics } from './main/registered-metrics.js'
@@ -37,6 +39,8 @@ export type Running = {
   readonly listeners: readonly { readonly name: string; readonly address: string }[]
   /** `host:port` of the health server, where there is one. */
   readonly health: string | undefined
+  /** The same of the public server. */
+  readonly public: string | undefined
   /** Drains: not serving, then no new calls, then what was accepted is answered and written. */
   stop(): Promise<void>
 }
@@ -50,7 +54,7 @@ export async function start(config: Config, options: StartOptions): Promise<Runn
   try {
     return await open(config, options, undo)
   } catch (error) {
-    for (const close of undo.toReversed()) await close()
+    await everyStep(undo.toReversed())
     throw error
   }
 }
@@ -63,21 +67,35 @@ async function open(
   const nowMs = Date.now
   const log = jsonLog(options.log, nowMs)
   const opening = [
-    LivePolicy.open(config, log).then((opened) => closedOnFailure(opened, undo)),
+    openPolicy(config, log).then((opened) => closedOnFailure(opened, undo)),
     openTrust(config.trustDomains, log).then((opened) => closedOnFailure(opened, undo)),
     openKeys(config, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
     readAllTls(config.listeners),
+    openAssertions(config.upstreamAssertion, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
   ] as const
   await failWithEveryProblem(opening)
-  const [policy, trust, keys, tls] = await Promise.all(opening)
+  const [policy, trust, keys, tls, assertions] = await Promise.all(opening)
   const usedTokens = await orStartFailure('store.directory', openReplayGuard(config, log))
-  const verifiers = openVerifiers(config, trust.bundles, keys, options.replayGuard ?? usedTokens)
+  const verifiers = openVerifiers(
+    config,
+    trust.bundles,
+    keys,
+    options.replayGuard ?? usedTokens,
+    () => undefined,
+  )
 
   const sink = createLineSink({
     stream: options.events,
     bufferLines: config.audit.buffer,
     overflow: config.audit.overflow,
+    onBroken: () => tellReadiness(),
   })
+  const listeners: { name: string; listener: GrpcListener }[] = []
+  let serving = false
+  const isReady = (): boolean => serving && (sink.broken === undefined || config.audit.overflow === 'Drop')
+  const tellReadiness = (): void => {
+    for (const { listener } of listeners) listener.setServing(isReady())
+  }
   const metrics = createMetrics()
   registerMetrics({ metrics, policy, sink, keys, verifiers, usedTokens })
   const parts = {
@@ -88,12 +106,17 @@ async function open(
     newDecisionId: createDecisionIds(nowMs),
     revision: () => policy.current.revision,
     serviceTokenHeader: config.serviceTokens.header,
-    reply: prepareReplies(config.upstreamHeaders, {
-      stepUpStatus: config.stepUp.status,
-      acrValues: config.stepUp.acrValues,
-      realm: config.stepUp.realm,
-      showMessages: config.showMessages,
-    }),
+    reply: prepareReplies(
+      config.upstreamHeaders,
+      {
+        stepUpStatus: config.stepUp.status,
+        acrValues: config.stepUp.acrValues,
+        realm: config.stepUp.realm,
+        showMessages: config.showMessages,
+      },
+      config.upstreamAssertion?.header,
+    ),
+    mintAssertion: assertions.mint,
     defaultDeadlineMs: config.limits.deadlineMs,
     nowMs,
     clockUs: () => performance.now() * 1000,
@@ -101,7 +124,6 @@ async function open(
   const identifyCaller: Identify = ({ request, listener, nowMs: at }, target, matrix) =>
     identify(request, listener, target, (id) => serviceOfIdentity(matrix, id)?.id, verifiers, at)
 
-  const listeners: { name: string; listener: GrpcListener }[] = []
   for (const rules of config.listeners) {
     const check = createCheck({
       ...parts,
@@ -116,14 +138,13 @@ async function open(
       return listener.close()
     })
   }
-  let serving = false
   const health = config.health.listen
     ? await orStartFailure(
         'health',
         startHealthServer({
           listen: config.health.listen,
           readiness: () => ({
-            ready: serving && (sink.broken === undefined || config.audit.overflow === 'Drop'),
+            ready: isReady(),
             detail: {
               revision: policy.current.revision,
               policyProblems: policy.lastProblems,
@@ -135,19 +156,29 @@ async function open(
       )
     : undefined
   if (health) undo.push(() => health.close())
+  const publicServer = config.public.listen
+    ? await orStartFailure(
+        'public',
+        startPublicServer({ listen: config.public.listen, jwks: assertions.jwks }),
+      )
+    : undefined
+  if (publicServer) undo.push(() => publicServer.close())
   serving = true
-  for (const { listener } of listeners) listener.setServing(true)
+  tellReadiness()
   log('info', 'ready', { listeners: listeners.map(({ name, listener }) => `${name} ${listener.address}`) })
 
   return {
     listeners: listeners.map(({ name, listener }) => ({ name, address: listener.address })),
     health: health?.address,
-    stop: async () => {
+    public: publicServer?.address,
+    stop: () => {
       serving = false
-      await Promise.all(listeners.map(({ listener }) => listener.drain(config.drain)))
-      await sink.drain(config.drain.timeoutMs)
-      await usedTokens.close(nowMs())
-      for (const close of undo.toReversed()) await close()
+      return everyStep([
+        () => Promise.all(listeners.map(({ listener }) => listener.drain(config.drain))),
+        () => sink.drain(config.drain.timeoutMs),
+        () => usedTokens.close(nowMs()),
+        ...undo.toReversed(),
+      ])
     },
   }
 }
@@ -180,6 +211,19 @@ async function listen(
   )
   const watcher = tls && watchTls(name, tls, (renewed) => listener.updateTls(renewed), log)
   return { listener, watcher }
+}
+
+/** Takes every step, whatever the ones before it did; then throws what went wrong. */
+async function everyStep(steps: readonly (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join('; '))
 }
 
 /** Ports and directories fail for reasons of the operator's. */

@@ -83,12 +83,9 @@ function serviceFinding(jwt: Jwt, { maxLifetimeMs, nowMs }: Inspection): TokenFi
 
 function userFinding(jwt: Jwt, { nowMs }: Inspection): TokenFinding | undefined {
   const own = readTexts(jwt.claims, 'aud')
-  const read = readUserToken(jwt, {
+  const read = readUserToken(jwt.claims, {
     audiences: own === 'wrong' || own === undefined ? [] : own,
-    keys: NO_KEYS,
-    algorithms: [jwt.algorithm],
     mapping: { claims: new Map(), roles: [] },
-    requireAccessTokenType: false,
     senderConstraint: 'None',
   })
   return read.ok

@@ -5,6 +5,7 @@ import type { ListenAddress } from './address.js'
 import { keySetUrls } from './config.js'
 import { TRUST_DOMAIN_PATTERN } from './fields.js'
 import type { EffectiveConfiguration } from './schema.js'
+import { checkBundles, checkTlsSource } from './trust-checks.js'
 
 /** Something that is wrong between options that are each right for themselves. */
 export type CheckFinding = {
@@ -25,8 +26,10 @@ export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
   checkTrustedProxies(effective, tell)
   checkAddresses(effective, tell)
   checkTrust(effective, tell)
+  checkBundles(effective, tell)
   checkIssuers(effective, tell)
   checkUrls(effective, tell)
+  checkDpop(effective, tell)
   checkHeaders(effective, tell)
   checkBounds(effective, tell)
   return findings
@@ -38,14 +41,7 @@ function checkListeners({ listeners }: EffectiveConfiguration, tell: Tell): void
     const at = ['listeners', index]
     if (names.has(name)) tell([...at, 'name'], 'listener-twice', `two listeners are named \`${name}\``)
     names.add(name)
-    if (tls?.allowedClients && tls.clientCa === undefined) {
-      tell(
-        [...at, 'tls', 'allowedClients'],
-        'client-ca-missing',
-        '`allowedClients` needs `clientCa`: without it no client certificate is verified',
-        'key',
-      )
-    }
+    if (tls) checkTlsSource(tls, [...at, 'tls'], tell)
     if (peerIdentity === 'Principal' && principalTrustDomains.length === 0) {
       tell(
         [...at, 'peerIdentity'],
@@ -93,7 +89,7 @@ function checkTrustedProxies({ listeners }: EffectiveConfiguration, tell: Tell):
   })
 }
 
-function checkAddresses({ listeners, health }: EffectiveConfiguration, tell: Tell): void {
+function checkAddresses(effective: EffectiveConfiguration, tell: Tell): void {
   const taken: { address: ListenAddress; by: string }[] = []
   const take = (pointer: Pointer, text: string, by: string): void => {
     const parsed = parseListenAddress(text)
@@ -106,12 +102,16 @@ function checkAddresses({ listeners, health }: EffectiveConfiguration, tell: Tel
     if (earlier) tell(pointer, 'address-twice', `\`${text}\` is already taken by ${earlier.by}`)
     taken.push({ address, by })
   }
-  listeners.forEach(({ name, address }, index) =>
+  effective.listeners.forEach(({ name, address }, index) =>
     take(['listeners', index, 'address'], address, `listener \`${name}\``),
   )
-  if (health.listen.startsWith('unix:')) {
-    tell(['health', 'listen'], 'wrong-address', '`health.listen` must be an IP address and a port')
-  } else if (health.listen !== '') take(['health', 'listen'], health.listen, '`health.listen`')
+  for (const section of ['health', 'public'] as const) {
+    const { listen } = effective[section]
+    const option = `\`${section}.listen\``
+    if (listen.startsWith('unix:')) {
+      tell([section, 'listen'], 'wrong-address', `${option} must be an IP address and a port`)
+    } else if (listen !== '') take([section, 'listen'], listen, option)
+  }
 }
 
 function checkTrust({ listeners, trustDomain, trustDomains }: EffectiveConfiguration, tell: Tell): void {
@@ -144,6 +144,8 @@ function checkIssuers({ serviceTokens, userTokens }: EffectiveConfiguration, tel
     if (given === 0) tell(at, 'keys-missing', `needs \`${file}\` or \`jwksUri\``, 'key')
     if (given > 1) tell(at, 'keys-twice', `has \`${file}\` and \`jwksUri\`; give one`, 'key')
   }
+  const withoutEffect = (at: Pointer, verifiedBy: string): void =>
+    tell(at, 'without-effect', `\`${at.at(-1)}\` says nothing under \`verifiedBy: ${verifiedBy}\``, 'key')
   for (const [issuer, { keyFile, jwksUri, scopes }] of Object.entries(serviceTokens.issuers)) {
     const at = ['serviceTokens', 'issuers', issuer]
     if (issuer === '') tell(at, 'wrong-value', "an issuer can't be empty", 'key')
@@ -159,9 +161,19 @@ function checkIssuers({ serviceTokens, userTokens }: EffectiveConfiguration, tel
     })
   }
   const seen = new Set<string>()
-  userTokens.issuers.forEach(({ issuer, jwksUri, jwksFile }, index) => {
+  userTokens.issuers.forEach(({ issuer, jwksUri, jwksFile, verifiedBy, metadataKey, typ }, index) => {
     const at = ['userTokens', 'issuers', index]
-    oneOf(at, 'jwksFile', [jwksFile, jwksUri])
+    if (verifiedBy === 'Portcullis') {
+      if (jwksFile === undefined && jwksUri === undefined && !URL.canParse(issuer)) {
+        tell(
+          at,
+          'keys-missing',
+          "needs `jwksFile` or `jwksUri`; an issuer that is a URL is asked for its keys' address, and this one is none",
+          'key',
+        )
+      } else if (jwksFile !== undefined && jwksUri !== undefined) oneOf(at, 'jwksFile', [jwksFile, jwksUri])
+      if (metadataKey !== undefined) withoutEffect([...at, 'metadataKey'], 'Portcullis')
+    } else if (typ !== undefined) withoutEffect([...at, 'typ'], 'Envoy')
     if (seen.has(issuer)) tell([...at, 'issuer'], 'issuer-twice', `the issuer \`${issuer}\` is given twice`)
     seen.add(issuer)
     if (Object.hasOwn(serviceTokens.issuers, issuer)) {
@@ -202,6 +214,20 @@ function checkUrls(effective: EffectiveConfiguration, tell: Tell): void {
   }
 }
 
+function checkDpop({ userTokens: { dpop } }: EffectiveConfiguration, tell: Tell): void {
+  dpop.origins.forEach((origin, index) => {
+    const url = URL.canParse(origin) ? new URL(origin) : undefined
+    const whole = url && `${url.origin}${url.pathname}`.replace(/\/$/, '')
+    if (!/^https?:$/.test(url?.protocol ?? '') || whole !== origin.replace(/\/$/, '')) {
+      tell(
+        ['userTokens', 'dpop', 'origins', index],
+        'wrong-url',
+        `\`${origin}\` is no origin such as https://shop.example.com: lower case, no default port, query or fragment`,
+      )
+    }
+  })
+}
+
 /** Headers with a meaning of their own on the way, which nothing of ours may take. */
 const RESERVED = new Set([
   'authorization',
@@ -226,7 +252,8 @@ const RESERVED = new Set([
   'x-request-id',
 ])
 
-function checkHeaders({ serviceTokens, upstreamHeaders }: EffectiveConfiguration, tell: Tell): void {
+function checkHeaders(effective: EffectiveConfiguration, tell: Tell): void {
+  const { serviceTokens, upstreamHeaders, upstreamAssertion } = effective
   const owner = new Map<string, string>()
   const take = (pointer: Pointer, name: string): void => {
     if (name === '') return
@@ -239,6 +266,7 @@ function checkHeaders({ serviceTokens, upstreamHeaders }: EffectiveConfiguration
   }
   take(['serviceTokens', 'header'], serviceTokens.header)
   for (const [option, name] of Object.entries(upstreamHeaders)) take(['upstreamHeaders', option], name)
+  if (upstreamAssertion) take(['upstreamAssertion', 'header'], upstreamAssertion.header)
 }
 
 type Bound = {
@@ -256,6 +284,13 @@ function checkBounds(effective: EffectiveConfiguration, tell: Tell): void {
     { pointer: ['certificates', 'maxLifetime'], text: certificates.maxLifetime, least: '1s', most: '100y' },
     { pointer: ['certificates', 'gracePeriod'], text: certificates.gracePeriod, least: '0s', most: '100y' },
     { pointer: ['serviceTokens', 'maxLifetime'], text: serviceTokens.maxLifetime, least: '1s', most: '1h' },
+    {
+      pointer: ['serviceTokens', 'jwtSvid', 'maxLifetime'],
+      text: serviceTokens.jwtSvid.maxLifetime,
+      least: '1s',
+      most: '24h',
+    },
+    { pointer: ['userTokens', 'dpop', 'maxAge'], text: userTokens.dpop.maxAge, least: '1s', most: '10m' },
     { pointer: ['userTokens', 'clockSkew'], text: userTokens.clockSkew, least: '0s', most: '5m' },
     { pointer: ['jwks', 'refreshInterval'], text: jwks.refreshInterval, least: '1s', most: '7d' },
     { pointer: ['jwks', 'cooldown'], text: jwks.cooldown, least: '100ms', most: '1h' },
@@ -263,6 +298,19 @@ function checkBounds(effective: EffectiveConfiguration, tell: Tell): void {
     { pointer: ['jwks', 'timeout'], text: jwks.timeout, least: '10ms', most: '1m' },
     { pointer: ['limits', 'deadline'], text: limits.deadline, least: '1ms', most: '1m' },
   ]
+  const assertion = effective.upstreamAssertion
+  if (assertion) {
+    const at = (option: string): Pointer => ['upstreamAssertion', option]
+    durations.push(
+      { pointer: at('lifetime'), text: assertion.lifetime, least: '1s', most: '1h' },
+      { pointer: at('reuse'), text: assertion.reuse, least: '0s', most: '30m' },
+      { pointer: at('overlap'), text: assertion.overlap, least: '0s', most: '30d' },
+    )
+    if ((parseDurationMs(assertion.reuse) ?? 0) * 2 > (parseDurationMs(assertion.lifetime) ?? 0)) {
+      const message = '`reuse` is longer than half of `lifetime`: upstreams would get what is about to expire'
+      tell(at('reuse'), 'out-of-bounds', message)
+    }
+  }
   for (const bound of durations) within(bound, parseDurationMs, tell)
   within(
     { pointer: ['limits', 'maxMessageSize'], text: limits.maxMessageSize, least: '64KiB', most: '64MiB' },

@@ -3,24 +3,42 @@ import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
 import { parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
 import type { EffectiveConfiguration } from './schema.js'
+import { agentTarget, type BundleSource, bundleSource } from './trust.js'
 
 /** Where an issuer's keys are. */
 export type KeyLocation =
-  { readonly kind: 'file'; readonly path: string } | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'url'; readonly url: string }
+  /** The issuer says where. */
+  | { readonly kind: 'discovery'; readonly issuer: string }
+
+type EffectiveListener = EffectiveConfiguration['listeners'][number]
+
+/** What a listener presents and whom it takes. */
+export type TlsSource = TlsFiles | TlsOfAgent
+
+export type TlsFiles = {
+  readonly kind: 'files'
+  readonly certificate: string
+  readonly key: string
+  /** Undefined: no client certificate is asked for. */
+  readonly clientCa: string | undefined
+  /** SPIFFE ID patterns; undefined: every client whose certificate leads to `clientCa`. */
+  readonly allowedClients: readonly string[] | undefined
+}
+
+/** Own SVID and bundle of the agent there, as a target of grpc-js. */
+export type TlsOfAgent = {
+  readonly kind: 'workloadApi'
+  readonly target: string
+  readonly allowedClients: readonly string[] | undefined
+}
 
 export type ListenerConfig = {
   readonly name: string
   readonly address: ListenAddress
-  /** Files; undefined: plaintext. Without `clientCa` no client certificate is asked for. */
-  readonly tls:
-    | {
-        readonly certificate: string
-        readonly key: string
-        readonly clientCa: string | undefined
-        /** SPIFFE ID patterns; undefined: every client whose certificate leads to `clientCa`. */
-        readonly allowedClients: readonly string[] | undefined
-      }
-    | undefined
+  /** Undefined: plaintext. */
+  readonly tls: TlsSource | undefined
   readonly role: 'Sidecar' | 'Gateway'
   readonly peerIdentity: 'Certificate' | 'Principal' | 'None'
   readonly principalTrustDomains: readonly string[]
@@ -38,7 +56,11 @@ type UserTokens = EffectiveConfiguration['userTokens']['issuers'][number]
 export type UserTokenIssuerConfig = {
   readonly issuer: string
   readonly audiences: readonly string[]
-  readonly keys: KeyLocation
+  /** Undefined: Envoy verifies its tokens. */
+  readonly keys: KeyLocation | undefined
+  /** Where Envoy keeps its payloads; undefined: under any key. */
+  readonly metadataKey: string | undefined
+  readonly senderConstraint: UserTokens['senderConstraint']
   readonly algorithms: UserTokens['algorithms']
   /** Only tokens of this type are taken. */
   readonly typ: 'at+jwt' | undefined
@@ -60,7 +82,7 @@ export type Config = {
   readonly drain: { readonly timeoutMs: number; readonly delayMs: number }
   readonly trustDomain: string
   /** By trust domain. */
-  readonly trustDomains: ReadonlyMap<string, { readonly bundleFile: string }>
+  readonly trustDomains: ReadonlyMap<string, BundleSource>
   readonly certificates: {
     readonly maxLifetimeMs: number
     readonly gracePeriodMs: number
@@ -71,16 +93,24 @@ export type Config = {
       readonly fingerprints: readonly string[]
       /** SPIFFE ID patterns. */
       readonly identities: readonly string[]
+      /** Files of revocation lists. */
+      readonly crls: readonly string[]
     }
   }
   readonly policy: { readonly directory: string }
   readonly serviceTokens: {
     readonly header: string
     readonly maxLifetimeMs: number
+    /** Undefined: none is taken. */
+    readonly jwtSvid: { readonly maxLifetimeMs: number } | undefined
     /** By `iss`. */
     readonly issuers: ReadonlyMap<string, ServiceTokenIssuerConfig>
   }
-  readonly userTokens: { readonly clockSkewMs: number; readonly issuers: readonly UserTokenIssuerConfig[] }
+  readonly userTokens: {
+    readonly clockSkewMs: number
+    readonly dpop: { readonly origins: readonly string[]; readonly maxAgeMs: number; readonly nonce: boolean }
+    readonly issuers: readonly UserTokenIssuerConfig[]
+  }
   readonly jwks: {
     readonly refreshIntervalMs: number
     readonly cooldownMs: number
@@ -92,10 +122,24 @@ export type Config = {
   readonly stepUp: EffectiveConfiguration['stepUp']
   /** '' leaves a header out. */
   readonly upstreamHeaders: EffectiveConfiguration['upstreamHeaders']
+  /** Undefined: none. */
+  readonly upstreamAssertion:
+    | {
+        readonly header: string
+        readonly issuer: string
+        readonly lifetimeMs: number
+        readonly reuseMs: number
+        readonly algorithm: 'ES256' | 'EdDSA'
+        readonly keyFile: string
+        readonly overlapMs: number
+      }
+    | undefined
   readonly store: { readonly type: 'Embedded'; readonly directory: string }
   readonly audit: EffectiveConfiguration['audit']
   /** Undefined: off. */
   readonly health: { readonly listen: Extract<ListenAddress, { kind: 'tcp' }> | undefined }
+  /** Undefined: off. */
+  readonly public: { readonly listen: Extract<ListenAddress, { kind: 'tcp' }> | undefined }
   readonly limits: { readonly maxMessageBytes: number; readonly deadlineMs: number }
   readonly caches: { readonly tokens: number; readonly certificates: number }
   readonly showMessages: boolean
@@ -106,16 +150,12 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
   const folder = dirname(resolve(file))
   const at = (path: string): string => resolve(folder, path)
   const { drain, certificates, serviceTokens, userTokens, jwks, health, limits } = effective
+  const assertion = effective.upstreamAssertion
   return {
     listeners: effective.listeners.map((listener) => ({
       ...listener,
       address: absolute(addressOf(listener.address), at),
-      tls: listener.tls && {
-        certificate: at(listener.tls.certificate),
-        key: at(listener.tls.key),
-        clientCa: listener.tls.clientCa === undefined ? undefined : at(listener.tls.clientCa),
-        allowedClients: listener.tls.allowedClients,
-      },
+      tls: listener.tls && tlsOf(listener.tls, at),
       trustedProxies: new Map(
         listener.trustedProxies.map(({ identity, trustDomains, self }) => [identity, { trustDomains, self }]),
       ),
@@ -123,7 +163,7 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     })),
     drain: { timeoutMs: ms(drain.timeout), delayMs: ms(drain.delay) },
     trustDomain: effective.trustDomain,
-    trustDomains: mapOf(effective.trustDomains, ({ bundle }) => ({ bundleFile: at(bundle.file) })),
+    trustDomains: mapOf(effective.trustDomains, ({ bundle }) => bundleSource(bundle, at)),
     certificates: {
       maxLifetimeMs: ms(certificates.maxLifetime),
       gracePeriodMs: ms(certificates.gracePeriod),
@@ -131,12 +171,16 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
         serials: certificates.revoked.serials.map((serial) => hex(serial).replace(/^0+(?=.)/, '')),
         fingerprints: certificates.revoked.fingerprints.map(hex),
         identities: certificates.revoked.identities,
+        crls: certificates.revoked.crls.map(at),
       },
     },
     policy: { directory: at(effective.policy.directory) },
     serviceTokens: {
       header: serviceTokens.header,
       maxLifetimeMs: ms(serviceTokens.maxLifetime),
+      jwtSvid: serviceTokens.jwtSvid.enabled
+        ? { maxLifetimeMs: ms(serviceTokens.jwtSvid.maxLifetime) }
+        : undefined,
       issuers: mapOf(serviceTokens.issuers, ({ service, keyFile, jwksUri, scopes }) => ({
         service,
         keys: keysOf(keyFile, jwksUri, at),
@@ -145,17 +189,27 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     },
     userTokens: {
       clockSkewMs: ms(userTokens.clockSkew),
-      issuers: userTokens.issuers.map(
-        ({ issuer, audiences, jwksUri, jwksFile, algorithms, typ, claims, roles }) => ({
-          issuer,
-          audiences,
-          keys: keysOf(jwksFile, jwksUri, at),
-          algorithms,
-          typ,
-          claims: mapOf(claims, (source) => source),
-          roles,
-        }),
-      ),
+      dpop: {
+        origins: userTokens.dpop.origins.map((origin) => origin.replace(/\/$/, '')),
+        maxAgeMs: ms(userTokens.dpop.maxAge),
+        nonce: userTokens.dpop.nonce,
+      },
+      issuers: userTokens.issuers.map(({ jwksUri, jwksFile, verifiedBy, claims, ...issuer }) => ({
+        issuer: issuer.issuer,
+        audiences: issuer.audiences,
+        keys:
+          verifiedBy === 'Envoy'
+            ? undefined
+            : jwksFile === undefined && jwksUri === undefined
+              ? { kind: 'discovery', issuer: issuer.issuer }
+              : keysOf(jwksFile, jwksUri, at),
+        metadataKey: issuer.metadataKey,
+        senderConstraint: issuer.senderConstraint,
+        algorithms: issuer.algorithms,
+        typ: issuer.typ,
+        claims: mapOf(claims, (source) => source),
+        roles: issuer.roles,
+      })),
     },
     jwks: {
       refreshIntervalMs: ms(jwks.refreshInterval),
@@ -169,16 +223,28 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     },
     stepUp: effective.stepUp,
     upstreamHeaders: effective.upstreamHeaders,
+    upstreamAssertion: assertion && {
+      header: assertion.header,
+      issuer: assertion.issuer,
+      lifetimeMs: ms(assertion.lifetime),
+      reuseMs: ms(assertion.reuse),
+      algorithm: assertion.algorithm,
+      keyFile: at(assertion.keyFile),
+      overlapMs: ms(assertion.overlap),
+    },
     store: { type: effective.store.type, directory: at(effective.store.directory) },
     audit: effective.audit,
     health: { listen: health.listen === '' ? undefined : tcpOf(addressOf(health.listen)) },
+    public: {
+      listen: effective.public.listen === '' ? undefined : tcpOf(addressOf(effective.public.listen)),
+    },
     limits: { maxMessageBytes: bytes(limits.maxMessageSize), deadlineMs: ms(limits.deadline) },
     caches: effective.caches,
     showMessages: effective.showMessages,
   }
 }
 
-/** Every URL of a key set, with the way to it. */
+/** Every URL that is fetched for keys, an issuer's own where it is asked for them, with the way to it. */
 export function keySetUrls(
   effective: EffectiveConfiguration,
 ): { pointer: (string | number)[]; url: string }[] {
@@ -187,9 +253,12 @@ export function keySetUrls(
     if (jwksUri !== undefined)
       found.push({ pointer: ['serviceTokens', 'issuers', issuer, 'jwksUri'], url: jwksUri })
   }
-  effective.userTokens.issuers.forEach(({ jwksUri }, index) => {
-    if (jwksUri !== undefined)
-      found.push({ pointer: ['userTokens', 'issuers', index, 'jwksUri'], url: jwksUri })
+  effective.userTokens.issuers.forEach(({ issuer, jwksUri, jwksFile, verifiedBy }, index) => {
+    const at = ['userTokens', 'issuers', index]
+    if (verifiedBy === 'Envoy') return
+    if (jwksUri !== undefined) found.push({ pointer: [...at, 'jwksUri'], url: jwksUri })
+    else if (jwksFile === undefined && URL.canParse(issuer))
+      found.push({ pointer: [...at, 'issuer'], url: issuer })
   })
   return found
 }
@@ -206,6 +275,23 @@ function keysOf(
   if (file !== undefined) return { kind: 'file', path: at(file) }
   if (url !== undefined) return { kind: 'url', url }
   throw new Error('an issuer without keys passed the checks')
+}
+
+function tlsOf(
+  { certificate, key, clientCa, workloadApi, allowedClients }: NonNullable<EffectiveListener['tls']>,
+  at: (path: string) => string,
+): TlsSource {
+  if (workloadApi !== undefined)
+    return { kind: 'workloadApi', target: agentTarget(workloadApi, at), allowedClients }
+  if (certificate === undefined || key === undefined)
+    throw new Error('TLS without certificate or key passed the checks')
+  return {
+    kind: 'files',
+    certificate: at(certificate),
+    key: at(key),
+    clientCa: clientCa === undefined ? undefined : at(clientCa),
+    allowedClients,
+  }
 }
 
 function addressOf(text: string): ListenAddress {

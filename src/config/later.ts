@@ -4,17 +4,12 @@ import type { Pointer } from '../schema/problem.js'
 const NOT_YET: readonly Pointer[] = [
   ['geo'],
   ['threats'],
-  ['public'],
   ['admin'],
   ['accessLogService'],
   ['onUnavailable'],
   ['audit', 'record'],
   ['policy', 'kubernetes'],
-  ['certificates', 'revoked', 'crls'],
   ['listeners', '*', 'trustedHops'],
-  ...['workloadApi', 'url', 'profile', 'endpointId'].map((field) => ['trustDomains', '*', 'bundle', field]),
-  ['userTokens', 'issuers', '*', 'senderConstraint'],
-  ['userTokens', 'issuers', '*', 'verifiedBy'],
 ]
 
 /**

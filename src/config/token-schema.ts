@@ -32,6 +32,17 @@ export const ServiceTokensSchema = Fields(
       expected: 'a header name in lower case, such as x-service-token',
     }),
     maxLifetime: duration('30s', "The longest time from a token's iat to its exp."),
+    jwtSvid: Fields(
+      {
+        enabled: Type.Boolean({
+          default: false,
+          description:
+            "Take JWT-SVIDs in `authorization: Bearer`, by the JWT keys of their trust domain's bundle. Without it every such header is a user's.",
+        }),
+        maxLifetime: duration('5m', 'The longest time from now to the exp of one.'),
+      },
+      { default: {}, description: 'Workloads that identify themselves by JWT-SVID.' },
+    ),
     issuers: Named(
       Fields({
         service: Type.String({
@@ -55,6 +66,22 @@ export const ServiceTokensSchema = Fields(
 export const UserTokensSchema = Fields(
   {
     clockSkew: duration('5s', "How far an issuer's clock may differ, for exp, nbf and iat."),
+    dpop: Fields(
+      {
+        origins: Type.Array(Type.String({ minLength: 1 }), {
+          default: [],
+          uniqueItems: true,
+          description:
+            'What clients call, such as https://shop.example.com, with a path prefix where one is taken off on the way. Empty: scheme and authority as Envoy tells them.',
+        }),
+        maxAge: duration('60s', "The longest time since a proof's iat."),
+        nonce: Type.Boolean({
+          default: false,
+          description: 'Ask for a nonce of this server in every proof. Each process has its own.',
+        }),
+      },
+      { default: {}, description: 'DPoP proofs (RFC 9449).' },
+    ),
     issuers: Type.Array(
       Fields({
         issuer: Type.String({ minLength: 1, description: 'The exact iss.' }),
@@ -63,8 +90,29 @@ export const UserTokensSchema = Fields(
           uniqueItems: true,
           description: 'A token must be meant for one of these.',
         }),
-        jwksUri: Type.Optional(JwksUriSchema),
+        jwksUri: Type.Optional({
+          ...JwksUriSchema,
+          description:
+            'URL of the JSON Web Key Set: https, or http on a loopback address. Without it and jwksFile the issuer is asked for it (OpenID Connect Discovery, RFC 8414).',
+        }),
         jwksFile: Type.Optional(path('JSON Web Key Set. Watched.')),
+        verifiedBy: Words(['Portcullis', 'Envoy'], {
+          default: 'Portcullis',
+          description:
+            "Envoy: Envoy's jwt_authn filter verifies its tokens and its metadata is believed; its keys are not needed here.",
+        }),
+        metadataKey: Type.Optional(
+          Type.String({
+            minLength: 1,
+            description:
+              "For verifiedBy Envoy: `payload_in_metadata` of the filter's provider. Without it, whichever key holds a payload of this issuer.",
+          }),
+        ),
+        senderConstraint: Words(['None', 'Optional', 'Required'], {
+          default: 'Optional',
+          description:
+            'Optional: a token that is bound to a key, certificate or actor is taken only from its holder. Required: only tokens that are bound by cnf. None: bindings are not looked at.',
+        }),
         algorithms: Type.Array(Words(ALGORITHMS), {
           default: ['RS256'],
           minItems: 1,

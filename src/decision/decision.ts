@@ -18,6 +18,13 @@ export type StepUp = {
   readonly maxAgeSeconds: number
 }
 
+/** What a client must do better about its DPoP proof. Source: RFC 9449 7.1, 8. */
+export type DpopChallenge = {
+  readonly error: 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce'
+  /** Sent as `DPoP-Nonce`. */
+  readonly nonce: string | undefined
+}
+
 /** A refusal by one of the steps, before the target's mode is applied. */
 export type Refusal = {
   readonly reason: RefusalReason
@@ -30,6 +37,7 @@ export type Refusal = {
   readonly mode?: Mode | undefined
   /** User scopes asked for, named in `WWW-Authenticate` of scope-missing. */
   readonly scopes?: readonly string[] | undefined
+  readonly dpop?: DpopChallenge | undefined
 }
 
 /** The one answer to a request, with everything that its event, its metrics and `check` show. */
@@ -58,6 +66,7 @@ export type Decision = {
   readonly obligations: readonly Obligation[]
   readonly stepUp?: StepUp | undefined
   readonly scopes?: readonly string[] | undefined
+  readonly dpop?: DpopChallenge | undefined
   /** Content hash of the policy that decided; empty before the first policy was loaded. */
   readonly revision: string
 }

@@ -4,6 +4,7 @@ import { canonicalPath } from './canonical-path.js'
 import type { WireHttp, WireRequest } from './check-request-reader.js'
 import { WATCHED_HEADERS, type WatchedHeader } from './header-name.js'
 import type { WireHeaders } from './wire-headers.js'
+import { WireJwtMetadata } from './wire-jwt-metadata.js'
 
 export type Canonical =
   { readonly ok: true; readonly request: AccessRequest } | { readonly ok: false; readonly problem: string }
@@ -29,6 +30,7 @@ export function canonicalRequest(wire: WireRequest, serviceTokenHeader: string):
       http,
       contextExtensions: wire.contextExtensions,
       sni: wire.sni,
+      jwtMetadata: wire.metadata && new WireJwtMetadata(wire.metadata),
     },
   }
 }

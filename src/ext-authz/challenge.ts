@@ -1,4 +1,5 @@
 import type { Decision } from '../decision/decision.js'
+import { ALGORITHMS } from '../identity/jwt.js'
 import { quoted } from './header-value.js'
 
 /** How a refusal is worded. Source: FORMATS 2. */
@@ -15,7 +16,8 @@ export type RefusalWording = {
 
 /**
  * The `WWW-Authenticate` of a refusal, undefined where it has none. Every 401 has one: bare where nothing was
- * presented, else with what was wrong. Source: RFC 6750 section 3, RFC 9470 section 3, FORMATS 4.
+ * presented, else with what was wrong. Source: RFC 6750 section 3, RFC 9449
+ * section 7.1, RFC 9470 section 3, FORMATS 4.
  */
 export function challengeOf(
   decision: Decision,
@@ -23,6 +25,7 @@ export function challengeOf(
   { realm, acrValues }: Pick<RefusalWording, 'realm' | 'acrValues'>,
 ): string | undefined {
   const parameters: string[] = []
+  let scheme = 'Bearer'
   if (decision.outcome === 'challenge') {
     const { factor, maxAgeSeconds } = decision.stepUp ?? { factor: 'mfa', maxAgeSeconds: 0 }
     const wanted = factor === 'mfa' ? acrValues : [factor, ...acrValues.filter((acr) => acr !== factor)]
@@ -37,9 +40,12 @@ export function challengeOf(
       parameters.push(`scope=${quoted(decision.scopes.join(' '))}`)
     }
   } else if (httpStatus !== 401) return undefined
-  else if (decision.reason !== 'no-credentials' && decision.reason !== 'certificate-required') {
+  else if (decision.dpop) {
+    scheme = 'DPoP'
+    parameters.push(`error="${decision.dpop.error}"`, `algs="${ALGORITHMS.join(' ')}"`)
+  } else if (decision.reason !== 'no-credentials' && decision.reason !== 'certificate-required') {
     parameters.push('error="invalid_token"')
   }
   if (realm !== '') parameters.push(`realm=${quoted(realm)}`)
-  return parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
+  return parameters.length === 0 ? scheme : `${scheme} ${parameters.join(', ')}`
 }

@@ -17,6 +17,8 @@ export type WireRequest = {
   http: WireHttp | undefined
   readonly contextExtensions: Map<string, string>
   sni: string
+  /** Where `metadata_context` lies, checked and not yet read. */
+  metadata: { readonly bytes: Buffer; readonly start: number; readonly end: number } | undefined
 }
 export type WirePeer = { ip: string; port: number; principal: string; certificate: string }
 export type WireHttp = {
@@ -53,6 +55,7 @@ export function readCheckRequest(message: Buffer): ReadCheckRequest {
     http: undefined,
     contextExtensions: new Map(),
     sni: '',
+    metadata: undefined,
   }
   let seen = 0
   while (reader.pos < reader.end) {
@@ -96,7 +99,12 @@ function readAttributes(reader: ProtobufReader, request: WireRequest): void {
       case delimited(10):
         readContextExtension(reader, request.contextExtensions)
         break
-      case delimited(11):
+      case delimited(11): {
+        const start = reader.pos
+        checkMessage(reader, METADATA)
+        request.metadata = { bytes: reader.bytes, start, end: reader.pos }
+        break
+      }
       case delimited(13):
         checkMessage(reader, METADATA)
         break

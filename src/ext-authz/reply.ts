@@ -27,6 +27,8 @@ export type UpstreamHeaders = {
 
 export type ReplyOptions = {
   readonly upstreamHeaders: UpstreamHeaders
+  /** The header of the minted assertion; '' where none is minted. */
+  readonly assertionHeader: string
   readonly wording: RefusalWording
   /** Exact names of the headers set here, by their spelling with `_` turned into `-`. */
   readonly ownNames: ReadonlyMap<string, string>
@@ -35,10 +37,17 @@ export type ReplyOptions = {
 }
 
 /** Header names are lower-case. */
-export function prepareReplies(upstreamHeaders: UpstreamHeaders, wording: RefusalWording): ReplyOptions {
-  const names = [...Object.values(upstreamHeaders), DECISION_ID_HEADER].filter((name) => name !== '')
+export function prepareReplies(
+  upstreamHeaders: UpstreamHeaders,
+  wording: RefusalWording,
+  assertionHeader = '',
+): ReplyOptions {
+  const names = [...Object.values(upstreamHeaders), assertionHeader, DECISION_ID_HEADER].filter(
+    (name) => name !== '',
+  )
   return {
     upstreamHeaders,
+    assertionHeader,
     wording,
     ownNames: new Map(names.map((name) => [dashed(name), name])),
     lastResort: writeDenied({
@@ -61,11 +70,17 @@ export function replyTo(
   decisionId: string,
   request: AccessRequest | UnreadableRequest | undefined,
   options: ReplyOptions,
+  assertion?: string,
 ): Buffer {
   if (decision.outcome !== 'allow') return refusalReply(decision, decisionId, isGrpc(request), options)
   // An allow of what was never read would be a bug; there is nothing to write it for.
   if (request === undefined || 'ok' in request) throw new Error('an unread request was allowed')
-  return allowReply(decision, decisionId, request, options)
+  return allowReply(decision, decisionId, request, options, assertion)
+}
+
+/** Where the target only watches, the request stays as it is. Source: FORMATS 1, rule 9. */
+export function changesRequest({ outcome, mode }: Decision): boolean {
+  return outcome === 'allow' && mode === 'Enforce'
 }
 
 function allowReply(
@@ -73,14 +88,14 @@ function allowReply(
   decisionId: string,
   request: AccessRequest,
   options: ReplyOptions,
+  assertion: string | undefined,
 ): Buffer {
   const metadata = metadataOf(decision, decisionId)
   if (request.http === undefined) return writeAllowTcp(metadata)
   const idSetting = { name: DECISION_ID_HEADER, value: decisionId }
   const set: HeaderSetting[] = [idSetting]
   const remove: string[] = []
-  // Where the target only watches, the request stays as it is. Source: FORMATS 1, rule 9.
-  const enforced = decision.mode === 'Enforce'
+  const enforced = changesRequest(decision)
   if (enforced) {
     const { upstreamHeaders: names } = options
     const { user, workload, obligations } = decision
@@ -90,6 +105,7 @@ function allowReply(
     put(names.callerService, decision.caller, set, remove)
     put(names.callerId, workload?.spiffeId.text, set, remove)
     put(names.obligations, headerList(obligations), set, remove)
+    put(options.assertionHeader, assertion, set, remove)
   }
   for (const inbound of request.http.headers.names()) {
     if (!inbound.includes('_') && !options.ownNames.has(inbound)) continue
@@ -139,6 +155,8 @@ function refusalReply(decision: Decision, decisionId: string, grpc: boolean, opt
   ]
   const authenticate = challengeOf(decision, httpStatus, wording)
   if (authenticate !== undefined) headers.push({ name: 'www-authenticate', value: authenticate })
+  const nonce = decision.dpop?.nonce
+  if (nonce !== undefined) headers.push({ name: 'dpop-nonce', value: nonce })
   // Envoy answers a gRPC call with trailers only: it keeps a grpc-status given here and makes the body grpc-message.
   headers.push(
     grpc

@@ -25,6 +25,8 @@ export type Jws = {
   readonly algorithm: Algorithm
   readonly kid: string | undefined
   readonly typ: string | undefined
+  /** Every member of the header, for kinds of tokens that say more there or may say no more. */
+  readonly header: JsonObject
   /** What the signature is over: header and payload as they were sent. */
   readonly signed: Buffer
   readonly payload: Buffer
@@ -42,7 +44,7 @@ export type JwsProblem = {
 
 /**
  * Parses a compact JWS strictly: three canonical base64url parts, a header object without duplicate members, an
- * allowed `alg`, nothing critical. Keys that the header brings or points to (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
+ * allowed `alg`, nothing critical. Keys that the header brings or points to (`jwk`, `jku`, `x5c`, `x5u`) choose no key here.
  * Limit: 16 KiB. Source: RFC 7515, RFC 8725.
  */
 export function parseJws(text: string): { readonly ok: true; readonly jws: Jws } | JwsProblem {
@@ -67,7 +69,7 @@ export function parseJws(text: string): { readonly ok: true; readonly jws: Jws }
   if (!isName(typ)) return malformed('`typ` is not text')
   if (signature.length === 0) return malformed('the signature is empty')
   const signed = Buffer.from(text.slice(0, text.length - encodedSignature.length - 1), 'latin1')
-  return { ok: true, jws: { algorithm, kid, typ, signed, payload, signature } }
+  return { ok: true, jws: { algorithm, kid, typ, header: header.value, signed, payload, signature } }
 }
 
 /** Parses a JWT: a JWS whose payload is a JSON object without duplicate members. Source: RFC 7519. */

@@ -84,7 +84,13 @@ function parseJwks(text: string): KeySet | KeySetProblem {
   return conclude(keys, skipped)
 }
 
-function readJwk(jwk: JsonObject, kid: string | undefined): Key | string {
+/** Whether a JWK holds a secret, which one that is shown to others never may. */
+export function holdsSecret(jwk: JsonObject): boolean {
+  return jwk['kty'] === 'oct' || PRIVATE_MEMBERS.some((member) => member in jwk)
+}
+
+/** One public JWK as a key, or why it can't be one. */
+export function readJwk(jwk: JsonObject, kid: string | undefined): Key | string {
   if (jwk['use'] !== undefined && jwk['use'] !== 'sig') return 'its `use` is not `sig`'
   const operations = jwk['key_ops']
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) {

@@ -7,7 +7,13 @@ import { mediaTypeOf, type Jwt } from './jwt.js'
 import type { KeySource } from './key-source.js'
 import type { ServiceTokenPrincipal, WorkloadPrincipal } from './principal.js'
 import { replayKey, type Claim, type ReplayGuard } from './replay.js'
-import { verifyToken, type NormalisedClaims, type TokenKind, type TokenVerdict } from './signed-token.js'
+import {
+  issuerByName,
+  verifyToken,
+  type NormalisedClaims,
+  type TokenKind,
+  type TokenVerdict,
+} from './signed-token.js'
 import { parseSpiffeId, type SpiffeId } from './spiffe-id.js'
 import type { VerdictCache } from './verdict-cache.js'
 
@@ -55,7 +61,7 @@ export function serviceTokenVerifier(
 ): (token: string, holder: TokenHolder, nowMs: number) => Eventually<Verified<VerifiedServiceToken>> {
   const kind: TokenKind<ServiceTokenIssuer, ServiceTokenClaims> = {
     name: 'service-token',
-    issuers: rules.issuers,
+    issuerOf: issuerByName(rules.issuers),
     refuseHeader: (jwt) =>
       TYPES.has(mediaTypeOf(jwt))
         ? undefined
@@ -147,17 +153,25 @@ export function checkServiceTokenTime(
 }
 
 /** The target as `namespace/name`, as its SPIFFE ID, or by its bare name within the issuer's own namespace. */
-function checkAudience(claims: ServiceTokenClaims, { target, serviceOf }: TokenHolder): Refusal | undefined {
-  const { audience, principal } = claims
-  if (audience.startsWith('spiffe://')) {
-    if (audience === target.spiffeId?.text) return undefined
-    const parsed = parseSpiffeId(audience)
-    if (parsed.ok && target.id !== undefined && serviceOf(parsed.id) === target.id) return undefined
-  } else if (target.id !== undefined) {
-    const name = audience.includes('/') ? audience : `${namespaceOf(principal.service)}/${audience}`
-    if (name === target.id) return undefined
-  }
-  return refuse('service-token-audience', 'it is meant for another service')
+function checkAudience(
+  { audience, principal }: ServiceTokenClaims,
+  holder: TokenHolder,
+): Refusal | undefined {
+  const bare = !audience.includes('/')
+  return namesTarget(bare ? `${namespaceOf(principal.service)}/${audience}` : audience, holder)
+    ? undefined
+    : refuse('service-token-audience', 'it is meant for another service')
+}
+
+/** Does an audience name the target, as `namespace/name` or as one of its SPIFFE IDs? */
+export function namesTarget(
+  audience: string,
+  { target, serviceOf }: Pick<TokenHolder, 'target' | 'serviceOf'>,
+): boolean {
+  if (!audience.startsWith('spiffe://')) return target.id !== undefined && audience === target.id
+  if (audience === target.spiffeId?.text) return true
+  const parsed = parseSpiffeId(audience)
+  return parsed.ok && target.id !== undefined && serviceOf(parsed.id) === target.id
 }
 
 function namespaceOf(service: string): string {

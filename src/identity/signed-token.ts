@@ -24,8 +24,8 @@ export type NormalisedClaims<T> =
 /** One kind of token: who may issue it and how its claims are read. */
 export type TokenKind<I extends { readonly keys: KeySource }, T> = {
   readonly name: 'service-token' | 'user-token'
-  /** By the exact `iss`. */
-  readonly issuers: ReadonlyMap<string, I>
+  /** By its claims alone: nothing is tried out. */
+  readonly issuerOf: (jwt: Jwt) => I | undefined
   /** Refuses by the header, before a key is looked for. */
   readonly refuseHeader: (jwt: Jwt, issuer: I) => Refusal | undefined
   /** Reads the claims of a token whose signature is right. */
@@ -60,8 +60,7 @@ export function verifyToken<I extends { readonly keys: KeySource }, T>(
     return refused(`${kind.name}-${parsed.fault === 'algorithm' ? 'signature' : 'malformed'}`, parsed.problem)
   }
   const { jwt } = parsed
-  const iss = jwt.claims['iss']
-  const issuer = typeof iss === 'string' ? kind.issuers.get(iss) : undefined
+  const issuer = kind.issuerOf(jwt)
   if (!issuer) return refused(`${kind.name}-issuer`, 'its issuer is not configured')
   const refusal = kind.refuseHeader(jwt, issuer)
   if (refusal) return { ok: false, refusal, keep: false }
@@ -86,6 +85,11 @@ async function verifyParsed<I extends { readonly keys: KeySource }, T>(
   const claims = kind.normalise(jwt, issuer)
   if (claims.ok) return claims
   return { ...refused(claims.reason ?? `${kind.name}-malformed`, claims.problem), keep: true }
+}
+
+/** The issuer that a token names in `iss`. */
+export function issuerByName<I>(issuers: ReadonlyMap<string, I>): (jwt: Jwt) => I | undefined {
+  return ({ claims: { iss } }) => (typeof iss === 'string' ? issuers.get(iss) : undefined)
 }
 
 function refused(

@@ -1,30 +1,52 @@
 import type { Refusal } from '../decision/decision.js'
+import type { RefusalReason } from '../decision/reason.js'
 import { readDateMs, readTexts } from './claims.js'
+import type { DpopProofs } from './dpop.js'
+import { readEnvoyUser, type EnvoyIssuer } from './envoy-user.js'
 import { andThen, type Eventually } from './eventually.js'
-import type { Verified } from './identify.js'
+import type { UserEvidence, Verified } from './identify.js'
 import { mediaTypeOf, type Algorithm, type Jwt } from './jwt.js'
 import type { KeySource } from './key-source.js'
 import type { UserPrincipal } from './principal.js'
-import { verifyToken, type NormalisedClaims, type TokenKind, type TokenVerdict } from './signed-token.js'
+import {
+  checkSender,
+  readSenderBinding,
+  type SenderBinding,
+  type SenderConstraint,
+} from './sender-binding.js'
+import {
+  issuerByName,
+  verifyToken,
+  type NormalisedClaims,
+  type TokenKind,
+  type TokenVerdict,
+} from './signed-token.js'
+import type { JsonObject } from './strict-json.js'
 import { readUserPrincipal, type ClaimMapping } from './user-claims.js'
 import type { VerdictCache } from './verdict-cache.js'
 
-/** One issuer of user tokens. Source: FORMATS 2 `userTokens.issuers`. */
-export type UserTokenIssuer = {
+/** What one issuer's users may claim here, whoever verified the signature. Source: FORMATS 2 `userTokens.issuers`. */
+export type UserTokenTerms = {
   readonly audiences: readonly string[]
+  readonly mapping: ClaimMapping
+  readonly senderConstraint: SenderConstraint
+}
+
+/** One issuer whose tokens are verified here. */
+export type UserTokenIssuer = UserTokenTerms & {
   readonly keys: KeySource
   /** Its allow-list; a token's algorithm must also fit the key. */
   readonly algorithms: readonly Algorithm[]
-  readonly mapping: ClaimMapping
   /** Only `typ: at+jwt` is taken. Source: RFC 9068. */
   readonly requireAccessTokenType: boolean
-  /** `None` takes a token that is bound to a key (`cnf`) from anyone; `Optional` only from its proven holder. */
-  readonly senderConstraint: 'None' | 'Optional'
 }
 
 export type UserTokenRules = {
   /** By the exact `iss`. */
   readonly issuers: ReadonlyMap<string, UserTokenIssuer>
+  /** Issuers whose tokens Envoy verifies, by the exact `iss`; none of them is among `issuers`. */
+  readonly envoyIssuers: ReadonlyMap<string, EnvoyIssuer>
+  readonly dpop: DpopProofs
   /** How far an issuer's clock may differ, for `exp`, `nbf` and `iat`. */
   readonly clockSkewMs: number
   readonly verdicts: VerdictCache<TokenVerdict<UserTokenClaims>>
@@ -35,36 +57,80 @@ export type UserTokenClaims = {
   readonly verified: { readonly ok: true; readonly value: UserPrincipal }
   readonly expiresAtMs: number
   readonly notBeforeMs: number
+  readonly sender: SenderBinding
 }
 
 const ACCESS_TOKEN_TYPE = 'at+jwt'
 const TYPES = new Set(['', 'jwt', ACCESS_TOKEN_TYPE])
-const BEARER = /^bearer /i
-const BEARER_LENGTH = 7
+const CREDENTIAL = /^(bearer|dpop) ([A-Za-z0-9._-]+)$/i
+
+type Credential = { readonly scheme: 'bearer' | 'dpop'; readonly token: string }
 
 /**
- * Verifies the value of an `authorization` header: one Bearer token of a configured issuer. Another scheme, a list
- * or odd blanks are a credential that is present and unusable, so they are refused and never passed over.
- * Source: FORMATS 2, REQUIREMENTS I7, I8, I10.
+ * Verifies a user by the `authorization` header, one Bearer or DPoP token of a configured issuer, or by what Envoy
+ * verified for an issuer where that is configured. Another scheme, a list or odd blanks are a credential that is
+ * present and unusable, so they are refused and never passed over. Source: FORMATS 2, REQUIREMENTS I7 to I10.
  */
 export function userTokenVerifier(
   rules: UserTokenRules,
-): (authorization: string, nowMs: number) => Eventually<Verified<UserPrincipal>> {
+): (evidence: UserEvidence, nowMs: number) => Eventually<Verified<UserPrincipal | undefined>> {
   const kind: TokenKind<UserTokenIssuer, UserTokenClaims> = {
     name: 'user-token',
-    issuers: rules.issuers,
+    issuerOf: issuerByName(rules.issuers),
     refuseHeader,
-    normalise: readUserToken,
+    normalise: (jwt, issuer) => readUserToken(jwt.claims, issuer),
   }
-  return (authorization, nowMs) => {
-    if (!BEARER.test(authorization)) return NOT_BEARER
-    const token = authorization.slice(BEARER_LENGTH)
-    return andThen(verifyToken(kind, rules.verdicts, token, nowMs), (verdict) => {
-      if (!verdict.ok) return verdict
-      const refusal = checkUserTokenTime(verdict.value, rules.clockSkewMs, nowMs)
-      return refusal ? { ok: false, refusal } : verdict.value.verified
-    })
+  return (evidence, nowMs) => {
+    const { authorization } = evidence
+    let credential: Credential | undefined
+    if (authorization !== undefined) {
+      credential = readCredential(authorization)
+      if (!credential) return NO_TOKEN
+    }
+    if (rules.envoyIssuers.size > 0) {
+      const token = credential?.token
+      const known = token !== undefined && rules.verdicts.get(token, nowMs) !== undefined
+      const answer = readEnvoyUser(evidence.request.jwtMetadata, rules.envoyIssuers, token, known)
+      if (answer.found === 'refused') return answer
+      if (answer.found === 'user') {
+        const read = readUserToken(answer.claims, answer.issuer)
+        if (!read.ok) return refuse(read.reason ?? 'user-token-malformed', read.problem)
+        return checkCall(rules, read.value, credential, evidence, nowMs)
+      }
+    }
+    if (!credential) return NOBODY
+    return andThen(verifyToken(kind, rules.verdicts, credential.token, nowMs), (verdict) =>
+      verdict.ok ? checkCall(rules, verdict.value, credential, evidence, nowMs) : verdict,
+    )
   }
+}
+
+function readCredential(authorization: string): Credential | undefined {
+  const [, scheme, token] = CREDENTIAL.exec(authorization) ?? []
+  if (scheme === undefined || token === undefined) return undefined
+  return { scheme: scheme.toLowerCase() === 'dpop' ? 'dpop' : 'bearer', token }
+}
+
+/** What a right token must still hold to on every call: its time and its sender. */
+function checkCall(
+  rules: UserTokenRules,
+  claims: UserTokenClaims,
+  credential: Credential | undefined,
+  { request, listener, workload }: UserEvidence,
+  nowMs: number,
+): Eventually<Verified<UserPrincipal>> {
+  const { sender } = claims
+  const refusal =
+    checkUserTokenTime(claims, rules.clockSkewMs, nowMs) ??
+    checkSender(sender, credential?.scheme ?? 'bearer', workload)
+  if (refusal) return { ok: false, refusal }
+  const { keyThumbprint } = sender
+  const { http } = request
+  if (!sender.enforced || keyThumbprint === undefined || !credential || !http) return claims.verified
+  const use = { token: credential.token, keyThumbprint, http, listener }
+  return andThen(rules.dpop.verify(use, nowMs), (wrong) =>
+    wrong ? { ok: false, refusal: wrong } : claims.verified,
+  )
 }
 
 function refuseHeader(jwt: Jwt, issuer: UserTokenIssuer): Refusal | undefined {
@@ -78,21 +144,15 @@ function refuseHeader(jwt: Jwt, issuer: UserTokenIssuer): Refusal | undefined {
   return undefined
 }
 
-/** Reads the claims of a token whose signature is right: audience, binding, times, then the user. */
-export function readUserToken(jwt: Jwt, issuer: UserTokenIssuer): NormalisedClaims<UserTokenClaims> {
-  const { claims } = jwt
+/** Reads the claims of a token whose signature is right: audience, sender, times, then the user. */
+export function readUserToken(claims: JsonObject, issuer: UserTokenTerms): NormalisedClaims<UserTokenClaims> {
   const audiences = readTexts(claims, 'aud')
   if (audiences === 'wrong') return { ok: false, problem: '`aud` is not text or a list of texts' }
   if (!audiences?.some((audience) => issuer.audiences.includes(audience))) {
     return { ok: false, reason: 'user-token-audience', problem: 'it is meant for another audience' }
   }
-  if (claims['cnf'] !== undefined && issuer.senderConstraint !== 'None') {
-    return {
-      ok: false,
-      reason: 'sender-constraint',
-      problem: 'it is bound to a key that the caller did not prove',
-    }
-  }
+  const sender = readSenderBinding(claims, issuer.senderConstraint)
+  if (!sender.ok) return sender
   const exp = readDateMs(claims, 'exp')
   const nbf = readDateMs(claims, 'nbf') ?? 0
   const iat = readDateMs(claims, 'iat') ?? 0
@@ -106,6 +166,7 @@ export function readUserToken(jwt: Jwt, issuer: UserTokenIssuer): NormalisedClai
     verified: { ok: true, value: read.principal },
     expiresAtMs: exp,
     notBeforeMs: Math.max(nbf, iat),
+    sender: sender.binding,
   }
   return { ok: true, value, expiresAtMs: exp }
 }
@@ -125,7 +186,9 @@ export function checkUserTokenTime(
   return undefined
 }
 
-const NOT_BEARER = {
-  ok: false,
-  refusal: { reason: 'user-token-malformed', message: 'the authorization header is not one Bearer token' },
-} as const
+const NOBODY = { ok: true, value: undefined } as const
+const NO_TOKEN = refuse('user-token-malformed', 'the authorization header is not one Bearer or DPoP token')
+
+function refuse(reason: RefusalReason, message: string): { readonly ok: false; readonly refusal: Refusal } {
+  return { ok: false, refusal: { reason, message } }
+}

@@ -1,5 +1,6 @@
 import { readFileBounded, watchPaths } from '../adapters/files.js'
-import { FileKeySource, type KeyHealth, UrlKeySource } from '../adapters/jwks.js'
+import { FileKeySource } from '../adapters/jwks/file-key-source.js'
+import { type KeyHealth, UrlKeySource } from '../adapters/jwks/url-key-source.js'
 import type { Config, KeyLocation } from '../config/config.js'
 import type { KeySource } from '../identity/key-source.js'
 import { type Log, messageOf, StartFailure } from './log.js'
@@ -20,9 +21,9 @@ export type LiveKeys = {
  * server that doesn't answer is not: calls with tokens of its issuers are refused until it does.
  */
 export async function openKeys(config: Config, log: Log, nowMs: () => number): Promise<LiveKeys> {
-  const locations = [...config.serviceTokens.issuers.values(), ...config.userTokens.issuers].map(
-    ({ keys }) => keys,
-  )
+  const locations = [...config.serviceTokens.issuers.values(), ...config.userTokens.issuers]
+    .map(({ keys }) => keys)
+    .filter((keys) => keys !== undefined)
   const sources = new Map<string, FileKeySource | UrlKeySource>()
   const watchers: { close(): void }[] = []
   const problems: string[] = []
@@ -31,7 +32,7 @@ export async function openKeys(config: Config, log: Log, nowMs: () => number): P
     if (sources.has(name)) continue
     try {
       const source =
-        location.kind === 'file' ? await openFile(location.path) : openUrl(location.url, config, nowMs)
+        location.kind === 'file' ? await openFile(location.path) : openUrl(location, config, nowMs)
       sources.set(name, source)
       if (location.kind === 'file' && source instanceof FileKeySource) {
         watchers.push(watchKeys(location.path, source, log))
@@ -70,7 +71,14 @@ export async function openKeys(config: Config, log: Log, nowMs: () => number): P
 }
 
 function nameOf(location: KeyLocation): string {
-  return location.kind === 'file' ? location.path : location.url
+  switch (location.kind) {
+    case 'file':
+      return location.path
+    case 'url':
+      return location.url
+    case 'discovery':
+      return `issuer ${location.issuer}`
+  }
 }
 
 async function readText(path: string): Promise<string> {
@@ -85,9 +93,13 @@ async function openFile(path: string): Promise<FileKeySource> {
   return parsed.source
 }
 
-function openUrl(url: string, { jwks }: Config, now: () => number): UrlKeySource {
+function openUrl(
+  from: Exclude<KeyLocation, { kind: 'file' }>,
+  { jwks }: Config,
+  now: () => number,
+): UrlKeySource {
   const created = UrlKeySource.create({
-    url,
+    from,
     allowedHosts: jwks.allowedHosts,
     now,
     refreshMs: jwks.refreshIntervalMs,

@@ -1,13 +1,24 @@
+import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/config.js'
 import { compileCertificatePolicy } from '../identity/certificate-policy.js'
 import { CertificateVerifier } from '../identity/certificate-verifier.js'
 import { ForwardedCallerVerifier } from '../identity/forwarded-caller.js'
+import { DpopNonces } from '../identity/dpop-nonce.js'
+import { DpopProofs } from '../identity/dpop.js'
+import type { EnvoyIssuer } from '../identity/envoy-user.js'
 import type { Verifiers } from '../identity/identify.js'
+import { type JwtSvidClaims, jwtSvidVerifier } from '../identity/jwt-svid.js'
+import type { KeySource } from '../identity/key-source.js'
 import type { ReplayGuard } from '../identity/replay.js'
 import { type ServiceTokenClaims, serviceTokenVerifier } from '../identity/service-token.js'
 import { tokenVerdicts } from '../identity/signed-token.js'
 import type { TrustBundles } from '../identity/trust-bundles.js'
-import { type UserTokenClaims, userTokenVerifier } from '../identity/user-token.js'
+import {
+  type UserTokenClaims,
+  type UserTokenIssuer,
+  type UserTokenRules,
+  userTokenVerifier,
+} from '../identity/user-token.js'
 import type { VerdictCacheLimits } from '../identity/verdict-cache.js'
 import type { LiveKeys } from './live-keys.js'
 import { StartFailure } from './log.js'
@@ -23,7 +34,7 @@ const MAX_KEY_LENGTH = 16 * 1024
 /** Every verifier of a request's credentials, with its cache. */
 export type LiveVerifiers = Verifiers & {
   readonly sizes: () => Readonly<
-    Record<'certificates' | 'forwarded' | 'serviceTokens' | 'userTokens', CacheSize>
+    Record<'certificates' | 'forwarded' | 'serviceTokens' | 'userTokens' | 'jwtSvids', CacheSize>
   >
 }
 
@@ -35,6 +46,7 @@ export function openVerifiers(
   bundles: TrustBundles,
   keys: LiveKeys,
   replay: ReplayGuard,
+  jwtAuthorities: (trustDomain: string) => KeySource | undefined,
 ): LiveVerifiers {
   const compiled = compileCertificatePolicy(config.certificates)
   if (!compiled.ok) {
@@ -53,6 +65,9 @@ export function openVerifiers(
   const forwarded = new ForwardedCallerVerifier(compiled.policy, limits(config.caches.certificates, 0))
   const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
   const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
+  const svidVerdicts = tokenVerdicts<JwtSvidClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
+  const userIssuers = new Set(config.userTokens.issuers.map(({ issuer }) => issuer))
+  const { dpop } = config.userTokens
   return {
     serviceTokenHeader: config.serviceTokens.header,
     certificate: (request, nowMs) => certificates.verify(request, nowMs),
@@ -69,20 +84,25 @@ export function openVerifiers(
       replay,
       verdicts: serviceVerdicts,
     }),
+    jwtSvid:
+      config.serviceTokens.jwtSvid &&
+      jwtSvidVerifier({
+        authorities: jwtAuthorities,
+        isUserIssuer: (issuer) => userIssuers.has(issuer),
+        isKnownUserToken: (token, nowMs) => userVerdicts.get(token, nowMs) !== undefined,
+        maxLifetimeMs: config.serviceTokens.jwtSvid.maxLifetimeMs,
+        verdicts: svidVerdicts,
+      }),
     userToken: userTokenVerifier({
-      issuers: new Map(
-        config.userTokens.issuers.map((entry) => [
-          entry.issuer,
-          {
-            audiences: entry.audiences,
-            keys: keys.of(entry.keys),
-            algorithms: entry.algorithms,
-            mapping: { claims: entry.claims, roles: entry.roles },
-            requireAccessTokenType: entry.typ === 'at+jwt',
-            senderConstraint: 'Optional',
-          },
-        ]),
-      ),
+      ...issuersOfUsers(config, keys),
+      dpop: new DpopProofs({
+        origins: dpop.origins,
+        maxAgeMs: dpop.maxAgeMs,
+        clockSkewMs: config.userTokens.clockSkewMs,
+        nonces: dpop.nonce ? new DpopNonces(randomBytes(32), dpop.maxAgeMs) : undefined,
+        replay,
+        maxPending: MAX_PENDING.tokens,
+      }),
       clockSkewMs: config.userTokens.clockSkewMs,
       verdicts: userVerdicts,
     }),
@@ -91,8 +111,35 @@ export function openVerifiers(
       forwarded: forwarded.size,
       serviceTokens: serviceVerdicts.size,
       userTokens: userVerdicts.size,
+      jwtSvids: svidVerdicts.size,
     }),
   }
+}
+
+function issuersOfUsers(
+  { userTokens }: Config,
+  keys: LiveKeys,
+): Pick<UserTokenRules, 'issuers' | 'envoyIssuers'> {
+  const issuers = new Map<string, UserTokenIssuer>()
+  const envoyIssuers = new Map<string, EnvoyIssuer>()
+  for (const entry of userTokens.issuers) {
+    const terms = {
+      audiences: entry.audiences,
+      mapping: { claims: entry.claims, roles: entry.roles },
+      senderConstraint: entry.senderConstraint,
+    }
+    if (entry.keys === undefined) {
+      envoyIssuers.set(entry.issuer, { ...terms, metadataKey: entry.metadataKey })
+    } else {
+      issuers.set(entry.issuer, {
+        ...terms,
+        keys: keys.of(entry.keys),
+        algorithms: entry.algorithms,
+        requireAccessTokenType: entry.typ === 'at+jwt',
+      })
+    }
+  }
+  return { issuers, envoyIssuers }
 }
 
 /** Refused credentials get a tenth of the room: remembering them only saves work. */

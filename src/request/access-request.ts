@@ -15,6 +15,19 @@ export type AccessRequest = {
   readonly contextExtensions: ReadonlyMap<string, string>
   /** TLS server name of the downstream connection. */
   readonly sni: string
+  /** What Envoy's own jwt_authn filter says; absent where it says nothing. */
+  readonly jwtMetadata?: JwtMetadata | undefined
+}
+
+/** Metadata of Envoy's jwt_authn filter. Reading it costs its decoding. */
+export interface JwtMetadata {
+  /**
+   * The objects that the filter keeps, by its keys: payloads of tokens that it verified, and parts of them. Objects
+   * have no prototype. A result and no exception for what could be read in two ways or is too large.
+   */
+  payloads():
+    | { readonly ok: true; readonly payloads: ReadonlyMap<string, Readonly<Record<string, unknown>>> }
+    | { readonly ok: false; readonly problem: string }
 }
 
 export type Peer = {

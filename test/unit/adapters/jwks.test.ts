@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { FileKeySource, UrlKeySource, type UrlKeySourceOptions } from '../../../src/adapters/jwks.js'
+import { FileKeySource } from '../../../src/adapters/jwks/file-key-source.js'
+import { UrlKeySource, type UrlKeySourceOptions } from '../../../src/adapters/jwks/url-key-source.js'
 import { JwksServer, type JwksBehaviour } from '../../support/jwks-server.js'
 import { jwksText, testKey, type TestKey } from '../../support/tokens.js'
 
@@ -19,7 +20,7 @@ describe('UrlKeySource.create refuses', () => {
       UrlKeySource.create({
         ...OPTIONS,
         allowedHosts: ['127.0.0.1', 'idp.example', '10.0.0.1', 'localhost.evil.example'],
-        url,
+        from: { url },
       }),
     ).toMatchObject({ ok: false })
   })
@@ -45,7 +46,7 @@ afterEach(async () => {
 
 async function start(more: Partial<UrlKeySourceOptions> = {}): Promise<UrlKeySource> {
   const created = UrlKeySource.create({
-    url: more.url ?? server.url,
+    from: more.from ?? { url: server.url },
     allowedHosts: ['127.0.0.1'],
     now: () => nowMs,
     timeoutMs: 300,
@@ -85,7 +86,7 @@ describe('an endpoint that answers badly gives no key, in bounded time', () => {
   test('is not there', async () => {
     const url = server.url
     await server.close()
-    const source = await start({ url })
+    const source = await start({ from: { url } })
     expect(source.health.lastError).toMatch(/ECONNREFUSED/)
     server = await JwksServer.start({ kind: 'hang' })
   })
@@ -115,7 +116,7 @@ describe('UrlKeySource', () => {
     for (const answer of answers) await answer
   })
   test('a hundred first questions share one fetch', async () => {
-    const created = UrlKeySource.create({ url: server.url, ...OPTIONS, now: () => nowMs })
+    const created = UrlKeySource.create({ from: { url: server.url }, ...OPTIONS, now: () => nowMs })
     if (!created.ok) throw new Error(created.problem)
     open.push(created.source)
     server.behaviour = { kind: 'slow', delayMs: 50, keys: [a.publicJwk] }

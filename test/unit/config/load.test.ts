@@ -213,6 +213,54 @@ describe('loadConfig refuses', () => {
       says: 'needs `jwksFile` or `jwksUri`',
     },
     {
+      name: 'an issuer by plain http that would be asked for its keys',
+      text: userIssuer({ issuer: 'http://idp.example' }),
+      says: 'must be https; http is for loopback addresses only',
+    },
+    {
+      name: 'an issuer that would be asked for its keys and may not be',
+      text:
+        userIssuer({ issuer: 'https://idp.example' }) + stringify({ jwks: { allowedHosts: ['b.example'] } }),
+      says: 'the host `idp.example` is not among `jwks.allowedHosts`',
+    },
+    {
+      name: 'a place in metadata that nobody looks at',
+      text: userIssuer({ issuer: 'a', jwksFile: 'a', metadataKey: 'k' }),
+      says: '`metadataKey` says nothing under `verifiedBy: Portcullis`',
+    },
+    {
+      name: 'a type that nobody here sees',
+      text: userIssuer({ issuer: 'a', verifiedBy: 'Envoy', typ: 'at+jwt' }),
+      says: '`typ` says nothing under `verifiedBy: Envoy`',
+    },
+    {
+      name: 'another word for a sender constraint',
+      text: userIssuer({ issuer: 'a', jwksFile: 'a', senderConstraint: 'required' }),
+      says: '`required` is none of',
+    },
+    ...[
+      'shop.example.com',
+      'https://Shop.example.com',
+      'https://a:443',
+      'https://a/?b',
+      'ftp://a',
+      'https://u@a',
+    ].map((origin) => ({
+      name: `the origin ${origin}`,
+      text: GOOD + stringify({ userTokens: { dpop: { origins: [origin] } } }),
+      says: `\`${origin}\` is no origin`,
+    })),
+    {
+      name: 'proofs that live for an hour',
+      text: GOOD + stringify({ userTokens: { dpop: { maxAge: '1h' } } }),
+      says: 'must be from 1s to 10m',
+    },
+    {
+      name: 'JWT-SVIDs that live for a year',
+      text: GOOD + stringify({ serviceTokens: { jwtSvid: { enabled: true, maxLifetime: '1y' } } }),
+      says: 'must be from 1s to 24h',
+    },
+    {
       name: 'user tokens for nobody',
       text: userIssuer({ issuer: 'a', jwksFile: 'a', audiences: [] }),
       says: 'is an empty list',
@@ -348,13 +396,12 @@ describe('loadConfig refuses', () => {
     ])
   })
 
-  test('what comes later within listeners, bundles and issuers', () => {
+  test('what comes later within listeners and bundles', () => {
     const text = `${HEAD}listeners: [{ name: a, address: "127.0.0.1:0", trustedProxies: [], trustedHops: 1 }]
 trustDomains: { cluster.local: { bundle: { workloadApi: "unix:/x" } }, b: { bundle: { url: "https://x", profile: HttpsWeb, endpointId: e } } }
-userTokens: { issuers: [{ issuer: a, audiences: [b], jwksFile: c, senderConstraint: None, verifiedBy: Envoy }] }
 `
     const problems = problemsOf(text)
-    expect(problems).toHaveLength(8)
+    expect(problems).toHaveLength(6)
     for (const problem of problems) expect(problem).toContain('is not supported by this version')
   })
 
@@ -508,8 +555,17 @@ describe('the configuration', () => {
         revoked: { serials: [], fingerprints: [], identities: [] },
       },
       policy: { directory: '/etc/portcullis/policy' },
-      serviceTokens: { header: 'x-service-token', maxLifetimeMs: 30_000, issuers: new Map() },
-      userTokens: { clockSkewMs: 5000, issuers: [] },
+      serviceTokens: {
+        header: 'x-service-token',
+        maxLifetimeMs: 30_000,
+        jwtSvid: undefined,
+        issuers: new Map(),
+      },
+      userTokens: {
+        clockSkewMs: 5000,
+        dpop: { origins: [], maxAgeMs: 60_000, nonce: false },
+        issuers: [],
+      },
       jwks: {
         refreshIntervalMs: 600_000,
         cooldownMs: 30_000,
@@ -598,6 +654,8 @@ upstreamHeaders: { userId: "", deviceTrust: "" }
         issuer: 'https://idp.example',
         audiences: ['shop'],
         keys: { kind: 'url', url: 'https://IdP.example:8443/jwks.json' },
+        metadataKey: undefined,
+        senderConstraint: 'Optional',
         algorithms: ['ES256'],
         typ: 'at+jwt',
         claims: new Map([

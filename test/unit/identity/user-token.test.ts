@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals'
-import { FileKeySource } from '../../../src/adapters/jwks.js'
+import { FileKeySource } from '../../../src/adapters/jwks/file-key-source.js'
+import { DpopProofs } from '../../../src/identity/dpop.js'
+import type { UserEvidence } from '../../../src/identity/identify.js'
 import { tokenVerdicts } from '../../../src/identity/signed-token.js'
 import {
   userTokenVerifier,
@@ -7,6 +9,7 @@ import {
   type UserTokenIssuer,
   type UserTokenRules,
 } from '../../../src/identity/user-token.js'
+import { requestOf } from '../../support/mesh.js'
 import {
   forged,
   hmacWithPublicKey,
@@ -42,6 +45,15 @@ function rules(more: Partial<UserTokenIssuer> = {}): UserTokenRules {
   }
   return {
     issuers: new Map([[ISSUER, issuer]]),
+    envoyIssuers: new Map(),
+    dpop: new DpopProofs({
+      origins: [],
+      maxAgeMs: 60_000,
+      clockSkewMs: 5_000,
+      nonces: undefined,
+      replay: { claim: () => 'first' },
+      maxPending: 8,
+    }),
     clockSkewMs: 5_000,
     verdicts: tokenVerdicts<UserTokenClaims>({
       maxAccepted: 100,
@@ -51,8 +63,14 @@ function rules(more: Partial<UserTokenIssuer> = {}): UserTokenRules {
     }),
   }
 }
+const evidenceOf = (authorization: string): UserEvidence => ({
+  request: requestOf({}),
+  listener: 'mesh',
+  workload: undefined,
+  authorization,
+})
 async function verify(authorization: string, given = rules(), nowMs = NOW_MS) {
-  return userTokenVerifier(given)(authorization, nowMs)
+  return userTokenVerifier(given)(evidenceOf(authorization), nowMs)
 }
 async function reasonOf(authorization: string, given = rules(), nowMs = NOW_MS): Promise<string> {
   const verified = await verify(authorization, given, nowMs)
@@ -64,7 +82,7 @@ describe('an authorization header is refused', () => {
   test.each<[string, string, () => string]>([
     ['empty', 'user-token-malformed', () => ''],
     ['Basic', 'user-token-malformed', () => 'Basic YTpi'],
-    ['DPoP', 'user-token-malformed', () => bearer(CLAIMS).replace('Bearer', 'DPoP')],
+    ['DPoP with an unbound token', 'sender-constraint', () => bearer(CLAIMS).replace('Bearer', 'DPoP')],
     ['without scheme', 'user-token-malformed', () => signedToken(key, CLAIMS)],
     ['Bearer alone', 'user-token-malformed', () => 'Bearer '],
     ['two blanks', 'user-token-malformed', () => bearer(CLAIMS).replace(' ', '  ')],
@@ -142,8 +160,8 @@ describe('an authorization header is refused', () => {
     const authorization = bearer(CLAIMS)
     expect(await reasonOf(authorization, given)).toBe('ok')
     const verifyAgain = userTokenVerifier(given)
-    expect(verifyAgain(authorization, NOW_MS + 604_999)).toMatchObject({ ok: true })
-    expect(verifyAgain(authorization, NOW_MS + 605_000)).toMatchObject({
+    expect(verifyAgain(evidenceOf(authorization), NOW_MS + 604_999)).toMatchObject({ ok: true })
+    expect(verifyAgain(evidenceOf(authorization), NOW_MS + 605_000)).toMatchObject({
       ok: false,
       refusal: { reason: 'user-token-expired' },
     })
@@ -153,6 +171,7 @@ describe('an authorization header is refused', () => {
 async function userOf(more: object, issuer: Partial<UserTokenIssuer> = {}) {
   const verified = await verify(bearer({ ...CLAIMS, ...more }), rules(issuer))
   if (!verified.ok) throw new Error(verified.refusal.reason)
+  if (!verified.value) throw new Error('nobody')
   return verified.value
 }
 
@@ -255,7 +274,7 @@ describe('a user token becomes a user', () => {
   test('at once, as the same object, when it was seen before', async () => {
     const verifyAgain = userTokenVerifier(rules())
     const authorization = bearer(CLAIMS).replace('Bearer', 'bearer')
-    const first = await verifyAgain(authorization, NOW_MS)
-    expect(verifyAgain(authorization, NOW_MS)).toBe(first)
+    const first = await verifyAgain(evidenceOf(authorization), NOW_MS)
+    expect(verifyAgain(evidenceOf(authorization), NOW_MS)).toBe(first)
   })
 })
