@@ -102,16 +102,18 @@ export function callOf(options: CheckOptions): HypotheticalCall {
   }
 }
 
-/** The claims of the user's token; auth_time counts back from `nowMs`. */
+/** The claims of the user's token; auth_time counts back from `nowMs`, and the token was issued then. */
 export function userOf(options: CheckOptions, nowMs: number): HypotheticalCaller['user'] {
   if (options.user === undefined) return undefined
+  const authenticatedAt = Math.floor((nowMs - (options.authAge ?? 0)) / 1000)
   const used = {
     iss: options.issuer,
     sub: options.user,
     roles: options.role,
     scope: options.userScope?.join(' '),
     mfa_verified: options.mfa,
-    auth_time: options.authAge === undefined ? undefined : Math.floor((nowMs - options.authAge) / 1000),
+    auth_time: options.authAge === undefined ? undefined : authenticatedAt,
+    iat: authenticatedAt,
     risk_score: options.risk,
     device_trust_level: options.deviceTrust,
   }

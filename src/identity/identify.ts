@@ -203,8 +203,18 @@ function verifyPeer(
 ): Eventually<Verified<WorkloadPrincipal | undefined>> {
   if (listener.peerIdentity === 'None') return NOBODY
   if (request.source.certificate !== '') return verifiers.certificate(request, nowMs)
-  if (listener.peerIdentity === 'Certificate' || request.source.principal === '') return NOBODY
+  if (request.source.principal === '') return NOBODY
+  // Envoy names a peer and shows no certificate: nobody may stand in for a caller that is there.
+  if (listener.peerIdentity === 'Certificate') return UNPROVEN_PEER
   return verifyPrincipal(request.source.principal, listener.principalTrustDomains)
+}
+
+const UNPROVEN_PEER: Verified<never> = {
+  ok: false,
+  refusal: {
+    reason: 'certificate-required',
+    message: 'Envoy names a peer and sends no certificate (include_peer_certificate)',
+  },
 }
 
 /** `source.principal` on Envoy's word alone: what Istio and Envoy Gateway can give. */

@@ -40,10 +40,9 @@ const LINK_CODES: ReadonlySet<string> = new Set(['unknown-service', 'unknown-end
  * all errors are told at once. No document at all is an error too: it would deny every call.
  */
 export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): LoadedPolicy {
-  const { documents, problems: unreadable } = readDocuments(files)
+  const { documents, problems: unreadable, incomplete: partial } = readDocuments(files)
   const problems = [...unreadable]
   if (documents.length === 0 && problems.length === 0) problems.push(nothingFound(files))
-  const partial = problems.length > 0
 
   const nameOf = relativeTo(options.directory)
   const revision = revisionOf(files.map(({ file, text }) => ({ file: nameOf(file), text })))

@@ -1,7 +1,8 @@
-import type { Static } from '@sinclair/typebox'
+import type { Static, TSchema } from '@sinclair/typebox'
 import { nearestName } from '../schema/nearest-name.js'
-import type { Problem } from '../schema/problem.js'
-import { checkShape, matchesShape } from '../schema/shape.js'
+import type { Pointer, Problem } from '../schema/problem.js'
+import { matchesShape, shapeFindings, valueAt } from '../schema/shape.js'
+import type { ShapeFinding } from '../schema/shape-messages.js'
 import { parseYamlDocuments, type SourcedDocument } from '../schema/strict-yaml.js'
 import { BaselinePolicySchema } from '../segmentation/baseline-policy.js'
 import { ServicePolicySchema } from '../segmentation/service-policy.js'
@@ -22,6 +23,8 @@ export type PolicyDocument = { readonly source: SourcedDocument } & (
 export type ReadDocuments = {
   readonly documents: readonly PolicyDocument[]
   readonly problems: readonly Problem[]
+  /** A document of ours could not be read at all, so what it defines is not known. */
+  readonly incomplete: boolean
 }
 
 /**
@@ -31,26 +34,31 @@ export type ReadDocuments = {
 export function readDocuments(files: readonly PolicyFile[]): ReadDocuments {
   const documents: PolicyDocument[] = []
   const problems: Problem[] = []
+  let incomplete = false
   const sorted = [...files].sort((a, b) => (a.file < b.file ? -1 : Number(a.file > b.file)))
   for (const { file, text } of sorted) {
     const parsed = parseYamlDocuments(file, text)
     problems.push(...parsed.problems)
+    incomplete ||= parsed.problems.length > 0
     for (const source of parsed.documents) {
       const read = readDocument(source)
       if (read === undefined) continue
-      if ('kind' in read) documents.push(read)
-      else problems.push(...read.problems)
+      problems.push(...read.problems)
+      if (read.document) documents.push(read.document)
+      else incomplete = true
     }
   }
-  return { documents, problems }
+  return { documents, problems, incomplete }
 }
 
-type Refused = { readonly problems: readonly Problem[] }
+/** A document with problems is given too where it makes sense without what is wrong in it. */
+type Read = { readonly document: PolicyDocument | undefined; readonly problems: readonly Problem[] }
 
 /** Undefined for a document of somebody else's. */
-function readDocument(source: SourcedDocument): PolicyDocument | Refused | undefined {
+function readDocument(source: SourcedDocument): Read | undefined {
   const { value } = source
-  const refuse = (field: string | undefined, message: string, code: string): Refused => ({
+  const refuse = (field: string | undefined, message: string, code: string): Read => ({
+    document: undefined,
     problems: [
       { severity: 'error', code, message, position: source.positionOf(field === undefined ? [] : [field]) },
     ],
@@ -70,17 +78,11 @@ function readDocument(source: SourcedDocument): PolicyDocument | Refused | undef
   }
   switch (kind) {
     case 'ServicePolicy':
-      return matchesShape(ServicePolicySchema, value)
-        ? { source, kind, metadata: value.metadata, spec: value.spec }
-        : { problems: checkShape(ServicePolicySchema, source) }
+      return fit(ServicePolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
     case 'BaselinePolicy':
-      return matchesShape(BaselinePolicySchema, value)
-        ? { source, kind, metadata: value.metadata, spec: value.spec }
-        : { problems: checkShape(BaselinePolicySchema, source) }
+      return fit(BaselinePolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
     case 'AdaptivePolicy':
-      return matchesShape(AdaptivePolicySchema, value)
-        ? { source, kind, metadata: value.metadata, spec: value.spec }
-        : { problems: checkShape(AdaptivePolicySchema, source) }
+      return fit(AdaptivePolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
     case undefined:
       return refuse(undefined, '`kind` is missing', 'missing-field')
     default:
@@ -88,6 +90,49 @@ function readDocument(source: SourcedDocument): PolicyDocument | Refused | undef
         ? refuse('kind', `${kind} is not supported by this version`, 'not-supported')
         : refuse('kind', unknownKind(kind), 'unknown-kind')
   }
+}
+
+/**
+ * A document whose only misfits are fields that nobody knows is read on without them, so that whatever else is
+ * wrong in it is told in the same round.
+ */
+function fit<Schema extends TSchema>(
+  schema: Schema,
+  source: SourcedDocument,
+  make: (value: Static<Schema>) => PolicyDocument,
+): Read {
+  const { value } = source
+  if (matchesShape(schema, value)) return { document: make(value), problems: [] }
+  const findings = shapeFindings(schema, value)
+  const later = findings.filter(isCel).map(({ pointer }) => pointer.slice(0, -1).join('/'))
+  const problems = findings
+    .filter(({ code, pointer }) => code !== 'missing-field' || !later.includes(pointer.join('/')))
+    .filter(({ pointer }) => !source.isReported?.(pointer))
+    .map((finding): Problem => {
+      const position = source.positionOf(finding.pointer, finding.what)
+      return isCel(finding)
+        ? {
+            severity: 'error',
+            code: 'not-supported',
+            message: '`cel` is not supported by this version',
+            position,
+          }
+        : { severity: 'error', code: finding.code, message: finding.message, position }
+    })
+  const sound = findings.every(({ code }) => code === 'unknown-field') ? structuredClone(value) : undefined
+  for (const { pointer } of sound === undefined ? [] : findings) removeAt(sound, pointer)
+  return { document: matchesShape(schema, sound) ? make(sound) : undefined, problems }
+}
+
+function isCel({ code, pointer }: ShapeFinding): boolean {
+  return code === 'unknown-field' && pointer.at(-1) === 'cel' && pointer.at(-3) === 'when'
+}
+
+function removeAt(root: unknown, pointer: Pointer): void {
+  const parent = valueAt(root, pointer.slice(0, -1))
+  const name = pointer.at(-1)
+  if (typeof parent === 'object' && parent !== null && name !== undefined)
+    Reflect.deleteProperty(parent, name)
 }
 
 /** Another version of our group, or a kind of ours whose group is misspelt: skipping it would drop its forbids. */

@@ -49,10 +49,9 @@ export function resolveTarget(
     if (named.strip !== '') strip = named.strip
     first = first ? { ...first, spiffeId: first.spiffeId ?? named.spiffeId } : named
   }
-  if (!first)
-    return refuse('target-unknown', `nothing names the target (looked at: ${listener.target.join(', ')})`)
+  if (!first) return unnamed(`nothing names the target (looked at: ${listener.target.join(', ')})`)
   if (!first.service && !first.id && !first.spiffeId) {
-    return refuse('target-unknown', `${first.source} ${first.text} names no service`)
+    return unnamed(`${first.source} ${first.text} names no service`)
   }
   const spiffeId = first.spiffeId ?? onlyIdentity(first.service)
   if (asker.spiffeId !== undefined && listener.role !== 'Gateway') {
@@ -68,6 +67,11 @@ export function resolveTarget(
     path: request.http ? stripped(request.http.path, strip) : '',
   }
   return { ok: true, target }
+}
+
+/** Where no service is named there is none whose mode could let the call pass. */
+function unnamed(message: string): ResolvedTarget {
+  return { ok: false, refusal: { reason: 'target-unknown', message, mode: 'Enforce' } }
 }
 
 function nameBy(

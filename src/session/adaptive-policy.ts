@@ -5,7 +5,7 @@ import type { Facts } from '../segmentation/facts.js'
 import { matchRequest, type To } from '../segmentation/to.js'
 import type { CompiledConditions } from '../segmentation/when/condition.js'
 import type { EFFECTS } from './adaptive-schema.js'
-import { type AuthenticationLimits, challenge, isStepUpMet } from './step-up.js'
+import { type AuthenticationLimits, challenge, isStepUpMet, riskBeganMs } from './step-up.js'
 
 export type CompiledRule = {
   readonly name: string
@@ -88,7 +88,16 @@ function findingOf(rule: CompiledRule, facts: Facts, limits: AuthenticationLimit
     const reason = rule.ofRisk ? 'risk-too-high' : 'user-required'
     return { reason, message: `${message}, and there is no user to give it`, ...at }
   }
-  if (isStepUpMet(user, rule.factor, undefined, limits.maxAuthAgeMs, facts.nowMs)) return undefined
+  if (
+    isStepUpMet(
+      user,
+      rule.factor,
+      rule.ofRisk ? riskBeganMs(user) : undefined,
+      limits.maxAuthAgeMs,
+      facts.nowMs,
+    )
+  )
+    return undefined
   return { reason: 'step-up-required', message, stepUp: challenge(rule.factor, limits.maxAuthAgeMs), ...at }
 }
 

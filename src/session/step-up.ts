@@ -6,6 +6,9 @@ import type { Endpoint } from '../segmentation/matrix.js'
 /** An `auth_time` later than now by more than this is not believed. */
 const CLOCK_SKEW_MS = 60_000
 
+/** From the user's authentication to the token that is issued for it. */
+const ISSUING_MS = 60_000
+
 /** From this effective risk on, an endpoint with `mfa: RiskBased` asks for it. Source: REQUIREMENTS R4. */
 const RISK_OF_MFA = 50
 
@@ -28,9 +31,8 @@ export function isFresh(user: UserPrincipal, maxAuthAgeMs: number, nowMs: number
  * Whether the token answers a challenge: it shows the factor, and its authentication is recent and later than
  * the beginning of the condition that asks for it. Absent claims don't meet it. Source: FORMATS 1.
  *
- * `conditionBeganMs` is undefined where nothing recorded it, as for a `risk_score` in the token itself: its
- * issuer knew that risk when it signed. Then `maxAuthAgeMs` alone bounds it, so that an old authentication
- * never lifts a risk found later, and a user whom the issuer made authenticate again is not locked out.
+ * `conditionBeganMs` is undefined where the condition is not one of time, as for a path; then `maxAuthAgeMs` alone
+ * bounds the authentication.
  */
 export function isStepUpMet(
   user: UserPrincipal,
@@ -41,6 +43,17 @@ export function isStepUpMet(
 ): boolean {
   if (!showsFactor(user, factor) || !isFresh(user, maxAuthAgeMs, nowMs)) return false
   return conditionBeganMs === undefined || (user.authTimeMs ?? -Infinity) > conditionBeganMs
+}
+
+/**
+ * When the risk that a token itself claims began, in milliseconds since the epoch. Its issuer knew it when it signed
+ * and not later, so only the authentication that the token was issued for can answer it: an older one is older than
+ * the risk may be. Infinite where the token does not say when it was issued. Undefined without a claim.
+ */
+export function riskBeganMs(user: UserPrincipal): number | undefined {
+  if (user.riskScore === undefined) return undefined
+  const issuedAt = user.claims['iat']
+  return typeof issuedAt === 'number' ? issuedAt * 1000 - ISSUING_MS : Infinity
 }
 
 /** How the user is told to meet it. */

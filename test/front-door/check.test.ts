@@ -389,6 +389,27 @@ const refusals: readonly Case[] = [
     reason: 'svid-invalid',
   },
   {
+    name: 'permissive: a token does not outweigh the peer that Envoy names',
+    listener: 'lenient',
+    fields: async () => ({
+      ...PROCESS,
+      principal: 'spiffe://cluster.local/ns/shop/sa/cron',
+      headers: { 'x-service-token': await door.serviceToken() },
+    }),
+    reason: 'certificate-required',
+  },
+  {
+    name: 'a risk of 71 that an older authentication can not answer',
+    fields: () =>
+      withUser('/profile', {
+        risk_score: 71,
+        mfa_verified: true,
+        amr: ['mfa'],
+        auth_time: NOW_SECONDS - 600,
+      }),
+    reason: 'step-up-required',
+  },
+  {
     name: 'Istio: another trust domain',
     listener: 'istio',
     fields: () => ({ ...READ, principal: 'spiffe://evil.example/ns/shop/sa/web' }),

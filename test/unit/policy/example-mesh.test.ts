@@ -19,6 +19,8 @@ const UserSchema = Type.Object(
     mfa: Type.Optional(Type.Boolean()),
     risk: Type.Optional(Type.Number()),
     authAgeSeconds: Type.Optional(Type.Number()),
+    /** Default: as long ago as the authentication. */
+    issuedSecondsAgo: Type.Optional(Type.Number()),
     deviceTrust: Type.Optional(Type.Union([Type.Literal('low'), Type.Literal('high')])),
   },
   { additionalProperties: false },
@@ -86,15 +88,16 @@ const GATEWAY: ListenerRules = {
 
 function userOf({ user }: Case): UserPrincipal | undefined {
   if (!user) return undefined
-  const { roles = [], scopes = [], mfa = false, risk, authAgeSeconds, deviceTrust } = user
+  const { roles = [], scopes = [], mfa = false, risk, authAgeSeconds = 0, deviceTrust } = user
+  const { issuedSecondsAgo = authAgeSeconds } = user
   return aUser({
     roles,
     scopes,
     mfaVerified: mfa,
     riskScore: risk,
-    authTimeMs: authAgeSeconds === undefined ? undefined : NOW_MS - authAgeSeconds * 1000,
+    authTimeMs: user.authAgeSeconds === undefined ? undefined : NOW_MS - authAgeSeconds * 1000,
     deviceTrust,
-    claims: { roles },
+    claims: { roles, iat: NOW_MS / 1000 - issuedSecondsAgo },
   })
 }
 

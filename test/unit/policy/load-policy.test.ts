@@ -236,3 +236,24 @@ describe('warnings', () => {
     expect(warningsOf(...texts)).toEqual(warning === undefined ? [] : [warning])
   })
 })
+
+test('one round tells unknown fields, bad values and broken references together', () => {
+  const texts = [
+    service(
+      'a',
+      '{ calls: [{ service: zzz }], colour: red, endpoints: [{ name: E, paths: [/*], methods: [get] }] }',
+    ),
+    service('b', '{ calls: [{ service: a, endpoints: [Nope] }] }'),
+  ]
+  const codes = problemsOf(...texts).map((problem) => /\(([a-z-]+)\)$/.exec(problem)?.[1])
+  expect(codes).toEqual(expect.arrayContaining(['unknown-field', 'unknown-service', 'unknown-endpoint']))
+  expect(codes.length).toBeGreaterThanOrEqual(5)
+})
+
+test('`cel` is said to be unsupported, and nothing else is said about it', () => {
+  const rule = '{ name: r, from: [{ any: true }], when: [{ cel: "user.mfa" }] }'
+  const text = service('a', `{ endpoints: [{ name: E, paths: [/e], methods: [GET] }], rules: [${rule}] }`)
+  expect(problemsOf(text)).toEqual([
+    expect.stringMatching(/^0\.yaml:4:\d+: error: `cel` is not supported by this version \(not-supported\)$/),
+  ])
+})
