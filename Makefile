@@ -13,7 +13,7 @@ dependencies := node_modules/.installed
 built := dist/.built
 envoy := ENVOY_BIN=$$(scripts/setup-envoy.sh)
 
-.PHONY: help demo test lint bench conformance build clean
+.PHONY: help demo test lint bench conformance docs build clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench: $(built) ## CPU per decision beside a no-op, and how it scales
 
 conformance: $(built) ## What is accepted and refused, against public corpora; CORPORA=DIR
 	@npm run --silent conformance -- $(CORPORA)
+
+docs: $(built) ## Renews the parts of docs/ that the code writes: options, metrics
+	@exec node --import ./test/support/ts.js test/docs/write.ts
 
 build: $(built) ## The server and its command line, in dist/
 
