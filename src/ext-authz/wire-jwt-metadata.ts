@@ -5,14 +5,12 @@ import { ProtobufReader, WIRE } from './protobuf-reader.js'
 const NAMESPACE = 'envoy.filters.http.jwt_authn'
 /** The filter's struct on the wire; a token's own limit is 16 KiB. */
 export const MAX_JWT_METADATA_BYTES = 64 * 1024
-/** Objects and lists within one another, as for claims that are read from a token. */
-const MAX_DEPTH = 32
 
 type JsonObject = Readonly<Record<string, unknown>>
 type Payloads = ReturnType<JwtMetadata['payloads']>
 
 /**
- * The metadata of one CheckRequest as a place in its bytes, whose form was checked already. Read strictly when
+ * The metadata of one CheckRequest as a place in its bytes, whose form and depth were checked already. Read strictly when
  * somebody asks: a key that occurs twice, a value of two kinds or of none, or a number that is not finite is a problem,
  * for decoders pick different meanings there. Source: SPECS 1.2, google.protobuf.Struct.
  */
@@ -77,7 +75,7 @@ function readFilterEntry(reader: ProtobufReader): JsonObject | undefined {
     if (end - start > MAX_JWT_METADATA_BYTES) reader.fail(`longer than ${MAX_JWT_METADATA_BYTES} bytes`)
     else {
       reader.pos = start
-      struct = readStruct(reader, 0)
+      struct = readStruct(reader)
       if (reader.problem === undefined) reader.pos = end
     }
   }
@@ -85,20 +83,19 @@ function readFilterEntry(reader: ProtobufReader): JsonObject | undefined {
   return struct
 }
 
-function readStruct(reader: ProtobufReader, depth: number): JsonObject {
+function readStruct(reader: ProtobufReader): JsonObject {
   const struct: Record<string, unknown> = Object.create(null)
-  if (depth > MAX_DEPTH) reader.fail(`nested deeper than ${MAX_DEPTH}`)
   const outer = reader.enter()
   while (reader.pos < reader.end) {
     const tag = reader.tag()
-    if (tag === delimited(1)) readField(reader, struct, depth)
+    if (tag === delimited(1)) readField(reader, struct)
     else reader.skip(tag & 7)
   }
   reader.leave(outer)
   return struct
 }
 
-function readField(reader: ProtobufReader, struct: Record<string, unknown>, depth: number): void {
+function readField(reader: ProtobufReader, struct: Record<string, unknown>): void {
   const outer = reader.enter()
   let key = ''
   let value: unknown
@@ -110,7 +107,7 @@ function readField(reader: ProtobufReader, struct: Record<string, unknown>, dept
       key = reader.text()
     } else if (tag === delimited(2)) {
       seen = reader.once(seen, 2)
-      value = readValue(reader, depth + 1)
+      value = readValue(reader)
     } else reader.skip(tag & 7)
   }
   reader.leave(outer)
@@ -118,13 +115,12 @@ function readField(reader: ProtobufReader, struct: Record<string, unknown>, dept
   struct[key] = value
 }
 
-function readList(reader: ProtobufReader, depth: number): unknown[] {
+function readList(reader: ProtobufReader): unknown[] {
   const list: unknown[] = []
-  if (depth > MAX_DEPTH) reader.fail(`nested deeper than ${MAX_DEPTH}`)
   const outer = reader.enter()
   while (reader.pos < reader.end) {
     const tag = reader.tag()
-    if (tag === delimited(1)) list.push(readValue(reader, depth + 1))
+    if (tag === delimited(1)) list.push(readValue(reader))
     else reader.skip(tag & 7)
   }
   reader.leave(outer)
@@ -132,7 +128,7 @@ function readList(reader: ProtobufReader, depth: number): unknown[] {
 }
 
 /** One of six kinds, exactly one. */
-function readValue(reader: ProtobufReader, depth: number): unknown {
+function readValue(reader: ProtobufReader): unknown {
   const outer = reader.enter()
   let value: unknown
   let kinds = 0
@@ -158,10 +154,10 @@ function readValue(reader: ProtobufReader, depth: number): unknown {
         value = reader.uint32() !== 0
         break
       case 5:
-        value = readStruct(reader, depth)
+        value = readStruct(reader)
         break
       default:
-        value = readList(reader, depth)
+        value = readList(reader)
     }
   }
   reader.leave(outer)

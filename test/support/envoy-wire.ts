@@ -25,6 +25,22 @@ export type CheckFields = {
   readonly headers?: Readonly<Record<string, string>>
   /** A TCP check. */
   readonly tcp?: boolean
+  /** What filters before ext_authz kept, by filter; values as JSON. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+/** JSON as a google.protobuf.Value. */
+function valueOf(json: unknown): object {
+  if (json === null || json === undefined) return { nullValue: 0 }
+  if (typeof json === 'number') return { numberValue: json }
+  if (typeof json === 'string') return { stringValue: json }
+  if (typeof json === 'boolean') return { boolValue: json }
+  if (Array.isArray(json)) return { listValue: { values: json.map(valueOf) } }
+  return { structValue: structOf(json) }
+}
+
+export function structOf(json: object): { fields: Record<string, object> } {
+  return { fields: Object.fromEntries(Object.entries(json).map(([name, value]) => [name, valueOf(value)])) }
 }
 
 /** Encodes a CheckRequest in the shape that a real Envoy sends. */
@@ -64,6 +80,15 @@ export function encodeCheck(fields: CheckFields): Buffer {
         ? {}
         : { context_extensions: { 'portcullis.service': fields.service } }),
       tls_session: { sni: host },
+      ...(fields.metadata === undefined
+        ? {}
+        : {
+            metadata_context: {
+              filter_metadata: Object.fromEntries(
+                Object.entries(fields.metadata).map(([filter, kept]) => [filter, structOf(Object(kept))]),
+              ),
+            },
+          }),
     },
   })
 }
