@@ -90,14 +90,18 @@ function mapClaims(raw: JsonObject, mapping: ClaimMapping): Record<string, unkno
   return claims
 }
 
+/**
+ * An exact member, else the way through nested ones; names may hold dots themselves (`resource_access.my.app.roles`),
+ * so the shortest name that leads to the end counts.
+ */
 function claimAt(claims: JsonObject, path: string): unknown {
   if (path in claims) return claims[path]
-  let value: unknown = claims
-  for (const name of path.split('.')) {
-    if (!isJsonObject(value)) return undefined
-    value = value[name]
+  for (let dot = path.indexOf('.'); dot !== -1; dot = path.indexOf('.', dot + 1)) {
+    const inner = claims[path.slice(0, dot)]
+    const value = isJsonObject(inner) ? claimAt(inner, path.slice(dot + 1)) : undefined
+    if (value !== undefined) return value
   }
-  return value
+  return undefined
 }
 
 function readRiskScore(value: unknown): Read<number> {
