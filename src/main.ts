@@ -13,7 +13,8 @@ import { type Check, createCheck } from './ext-authz/check.js'
 import { prepareReplies } from './ext-authz/reply.js'
 import { identify } from './identity/identify.js'
 import type { ReplayGuard } from './identity/replay.js'
-import { compileAllowedClients, readAllTls, type TlsMaterial, watchTls } from './main/listener-tls.js'
+import { type LiveTls, openTls, readAllTls, watchTls } from './main/listener-tls.js'
+import type { LiveAgent } from './main/live-agent.js'
 import { openAssertions } from './main/live-assertions.js'
 import { openKeys } from './main/live-keys.js'
 import { openPolicy } from './main/live-policy.js'
@@ -68,7 +69,9 @@ async function open(
   const log = jsonLog(options.log, nowMs)
   const opening = [
     openPolicy(config, log).then((opened) => closedOnFailure(opened, undo)),
-    openTrust(config.trustDomains, log).then((opened) => closedOnFailure(opened, undo)),
+    openTrust({ ...config, jwtSvids: config.serviceTokens.jwtSvid !== undefined }, log, nowMs).then(
+      (opened) => closedOnFailure(opened, undo),
+    ),
     openKeys(config, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
     readAllTls(config.listeners),
     openAssertions(config.upstreamAssertion, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
@@ -76,13 +79,7 @@ async function open(
   await failWithEveryProblem(opening)
   const [policy, trust, keys, tls, assertions] = await Promise.all(opening)
   const usedTokens = await orStartFailure('store.directory', openReplayGuard(config, log))
-  const verifiers = openVerifiers(
-    config,
-    trust.bundles,
-    keys,
-    options.replayGuard ?? usedTokens,
-    () => undefined,
-  )
+  const verifiers = openVerifiers(config, trust, keys, options.replayGuard ?? usedTokens)
 
   const sink = createLineSink({
     stream: options.events,
@@ -97,7 +94,7 @@ async function open(
     for (const { listener } of listeners) listener.setServing(isReady())
   }
   const metrics = createMetrics()
-  registerMetrics({ metrics, policy, sink, keys, verifiers, usedTokens })
+  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, usedTokens })
   const parts = {
     record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) =>
       sink.accept(writeSecurityEvent(event), waitMs),
@@ -131,7 +128,8 @@ async function open(
       authorize: (request, asker, at) =>
         authorize({ request, listener: rules, asker, nowMs: at }, policy.current, identifyCaller),
     })
-    const { listener, watcher } = await listen(rules, tls.get(rules.name), check, config, log)
+    const liveTls = await openTls(rules, tls, trust.agents)
+    const { listener, watcher } = await listen(rules, liveTls, trust.agents, check, config, log)
     listeners.push({ name: rules.name, listener })
     undo.push(() => {
       watcher?.close()
@@ -148,6 +146,7 @@ async function open(
             detail: {
               revision: policy.current.revision,
               policyProblems: policy.lastProblems,
+              trustProblems: trust.health().problems,
               audit: sink.broken ?? 'ok',
             },
           }),
@@ -194,7 +193,8 @@ function openReplayGuard(config: Config, log: Log): ReturnType<typeof openEmbedd
 
 async function listen(
   rules: ListenerConfig,
-  material: TlsMaterial | undefined,
+  liveTls: LiveTls | undefined,
+  agents: ReadonlyMap<string, LiveAgent>,
   check: Check,
   config: Config,
   log: Log,
@@ -204,12 +204,13 @@ async function listen(
     `listener ${name}`,
     startGrpcListener({
       address,
-      tls: material && { ...material, allowedClients: compileAllowedClients(tls?.allowedClients) },
+      tls: liveTls && { ...liveTls.material, allowedClients: liveTls.allowedClients },
       check,
       maxMessageBytes: config.limits.maxMessageBytes,
+      deadlineMs: config.limits.deadlineMs,
     }),
   )
-  const watcher = tls && watchTls(name, tls, (renewed) => listener.updateTls(renewed), log)
+  const watcher = tls && watchTls(name, tls, agents, (renewed) => listener.updateTls(renewed), log)
   return { listener, watcher }
 }
 

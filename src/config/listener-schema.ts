@@ -1,21 +1,28 @@
 import { Type } from '@sinclair/typebox'
 import { Fields, Words } from '../schema/fields.js'
 import { SpiffeIdSchema, SpiffePatternSchema, TrustDomainSchema, path } from './fields.js'
+import { workloadApi } from './trust-schema.js'
 
 const TlsSchema = Fields(
   {
-    certificate: path('PEM file of the certificate chain, leaf first. Watched.'),
-    key: path('PEM file of its private key. Watched.'),
+    certificate: Type.Optional(path('PEM file of the certificate chain, leaf first. Watched.')),
+    key: Type.Optional(path('PEM file of its private key. Watched.')),
     clientCa: Type.Optional(
       path(
         'PEM file of the roots that client certificates must lead to. Without it no client certificate is asked for.',
+      ),
+    ),
+    workloadApi: Type.Optional(
+      workloadApi(
+        "Instead of certificate, key and clientCa: the SPIFFE agent that gives this listener's SVID, renews it, and gives the bundle of its trust domain, to which client certificates must lead.",
       ),
     ),
     allowedClients: Type.Optional(
       Type.Array(SpiffePatternSchema, {
         minItems: 1,
         uniqueItems: true,
-        description: 'Who may ask. Without it, every client whose certificate leads to clientCa.',
+        description:
+          'Who may ask. Without it, every client whose certificate leads to clientCa, or to the bundle of workloadApi.',
       }),
     ),
   },

@@ -10,6 +10,7 @@ import {
   withOptionalDefaults,
 } from './fields.js'
 import { ListenerSchema } from './listener-schema.js'
+import { BundleSchema } from './trust-schema.js'
 import { HEADER_NAME, JwksSchema, ServiceTokensSchema, UserTokensSchema } from './token-schema.js'
 
 const upstreamHeader = (name: string, description: string) =>
@@ -41,12 +42,10 @@ export const EffectiveConfigurationSchema = Fields(
       default: 'cluster.local',
       description: 'The local trust domain.',
     }),
-    trustDomains: Named(
-      Fields({
-        bundle: Fields({ file: path('Roots as PEM, or a SPIFFE bundle as JSON Web Key Set. Watched.') }),
-      }),
-      { default: {}, description: 'Trusted trust domains, each with its own bundle.' },
-    ),
+    trustDomains: Named(Fields({ bundle: BundleSchema }), {
+      default: {},
+      description: 'Trusted trust domains, each with its own bundle.',
+    }),
     certificates: Fields(
       {
         maxLifetime: duration(
@@ -72,6 +71,13 @@ export const EffectiveConfigurationSchema = Fields(
               { default: [], description: 'SHA-256 of the whole certificate, in hexadecimal.' },
             ),
             identities: Type.Array(SpiffePatternSchema, { default: [], description: 'SPIFFE IDs.' }),
+            crls: Type.Array(path('A revocation list, PEM or DER. Watched.'), {
+              default: [],
+              uniqueItems: true,
+              maxItems: 64,
+              description:
+                'Files of revocation lists, each signed by a CA of a bundle. With one that has expired, all certificates of its issuer are refused.',
+            }),
           },
           { default: {}, description: 'Certificates that are refused in every mode.' },
         ),

@@ -47,7 +47,16 @@ export async function verifyLeaf(
 ): Promise<LeafVerdict> {
   const parsed = parseLeaf(certificate)
   if (!parsed.ok) return failure('certificate-invalid', parsed.problem)
-  const leaf = parsed.certificate
+  return verifyLeafCertificate(parsed.certificate, intermediates, bundles, nowMs)
+}
+
+/** As verifyLeaf, for a certificate that was read already. */
+export async function verifyLeafCertificate(
+  leaf: X509Certificate,
+  intermediates: readonly X509Certificate[],
+  bundles: Pick<TrustBundles, 'get'>,
+  nowMs: number,
+): Promise<LeafVerdict> {
   const svid = readSvidLeaf(leaf)
   if (!svid.ok) return failure('svid-invalid', svid.problem)
   const { trustDomain } = svid.spiffeId
@@ -96,6 +105,25 @@ export function checkLeaf(
 const PRINCIPAL_MISMATCH: CertificateRefusal = {
   reason: 'principal-mismatch',
   message: "the principal is not the SPIFFE ID of the peer's certificate",
+}
+
+/**
+ * Verifies an X509-SVID as TLS servers present it and the Workload API gives it: DER, leaf first, the rest believed in
+ * nothing. Revocation, time of use and lifetime are for checkCertificate.
+ */
+export async function verifyPresentedChain(
+  chain: readonly Buffer[],
+  bundles: Pick<TrustBundles, 'get'>,
+  nowMs: number,
+): Promise<LeafVerdict> {
+  const [first, ...rest] = chain.slice(0, MAX_HINTS + 1)
+  const leaf = first && parseCertificate(first)
+  if (!leaf?.ok) return failure('certificate-invalid', leaf ? leaf.problem : 'no certificate')
+  const intermediates = rest.flatMap((der) => {
+    const parsed = parseCertificate(der)
+    return parsed.ok ? [parsed.certificate] : []
+  })
+  return verifyLeafCertificate(leaf.certificate, intermediates, bundles, nowMs)
 }
 
 export type PeerCertificateInput = {

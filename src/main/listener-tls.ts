@@ -1,6 +1,7 @@
 import { readFileBounded, watchPaths } from '../adapters/files.js'
-import type { ListenerConfig } from '../config/config.js'
+import type { ListenerConfig, TlsFiles, TlsSource } from '../config/config.js'
 import { compileSpiffePattern, parseSpiffeId } from '../identity/spiffe-id.js'
+import type { LiveAgent } from './live-agent.js'
 import { type Log, messageOf, StartFailure } from './log.js'
 
 const MAX_PEM_BYTES = 1024 * 1024
@@ -13,14 +14,60 @@ export type TlsMaterial = {
   readonly clientCa: string | undefined
 }
 
-/** By listener name. Throws StartFailure naming every listener and file that can't be read. */
+/** What a listener needs to know of its certificate, which changes while it runs. */
+export type LiveTls = {
+  readonly material: TlsMaterial
+  /** Who may ask, by SPIFFE ID; undefined: every client whose certificate is trusted. */
+  readonly allowedClients: ((spiffeId: string) => boolean) | undefined
+}
+
+/** Time for an agent to hand out the first SVID: registrations take a while to reach it. */
+const FIRST_SVID_MS = 10_000
+
+/**
+ * What a listener presents at first. Throws StartFailure where an agent gives no SVID in time: a listener without
+ * its certificate can't serve.
+ */
+export async function openTls(
+  { name, tls }: ListenerConfig,
+  files: ReadonlyMap<string, TlsMaterial>,
+  agents: ReadonlyMap<string, LiveAgent>,
+): Promise<LiveTls | undefined> {
+  if (!tls) return undefined
+  const allowed = compileAllowedClients(tls.allowedClients)
+  if (tls.kind === 'files') {
+    const material = files.get(name)
+    if (!material) throw new Error(`the certificate of listener ${name} was not read`)
+    return { material, allowedClients: allowed }
+  }
+  const agent = agentOf(tls.target, agents)
+  const identity = await agent.identity(FIRST_SVID_MS)
+  if (!identity) {
+    const problem = agent.health.problem ?? 'it gives none'
+    throw new StartFailure([`listener ${name}: no SVID from the SPIFFE agent ${tls.target}: ${problem}`])
+  }
+  // One CA may sign for several trust domains; this bundle vouches for its own.
+  const own = `spiffe://${identity.trustDomain}/`
+  return {
+    material: identity.material,
+    allowedClients: (spiffeId) => spiffeId.startsWith(own) && (allowed?.(spiffeId) ?? true),
+  }
+}
+
+function agentOf(target: string, agents: ReadonlyMap<string, LiveAgent>): LiveAgent {
+  const agent = agents.get(target)
+  if (!agent) throw new Error(`the agent ${target} was not opened`)
+  return agent
+}
+
+/** By listener name, of listeners with files. Throws StartFailure naming every listener and file that can't be read. */
 export async function readAllTls(
   listeners: readonly ListenerConfig[],
 ): Promise<ReadonlyMap<string, TlsMaterial>> {
   const materials = new Map<string, TlsMaterial>()
   const problems: string[] = []
   for (const { name, tls } of listeners) {
-    if (!tls) continue
+    if (tls?.kind !== 'files') continue
     try {
       materials.set(name, await readTls(name, tls))
     } catch (error) {
@@ -32,7 +79,7 @@ export async function readAllTls(
   return materials
 }
 
-async function readTls(name: string, tls: NonNullable<ListenerConfig['tls']>): Promise<TlsMaterial> {
+async function readTls(name: string, tls: TlsFiles): Promise<TlsMaterial> {
   const problems: string[] = []
   const read = async (option: string, path: string): Promise<string> => {
     const file = await readFileBounded(path, MAX_PEM_BYTES)
@@ -50,7 +97,7 @@ async function readTls(name: string, tls: NonNullable<ListenerConfig['tls']>): P
 }
 
 /** Who may ask: SPIFFE ID patterns of the configuration. Undefined: every client whose certificate is trusted. */
-export function compileAllowedClients(
+function compileAllowedClients(
   patterns: readonly string[] | undefined,
 ): ((spiffeId: string) => boolean) | undefined {
   if (patterns === undefined) return undefined
@@ -65,10 +112,26 @@ export function compileAllowedClients(
   }
 }
 
-/** Reads the files again when one changes; certificate and key that don't fit each other change nothing. */
+/** Tells of every change of what a listener presents; what `update` throws is logged and changes nothing. */
 export function watchTls(
   name: string,
-  tls: NonNullable<ListenerConfig['tls']>,
+  tls: TlsSource,
+  agents: ReadonlyMap<string, LiveAgent>,
+  update: (material: TlsMaterial) => void,
+  log: Log,
+): { close(): void } {
+  if (tls.kind === 'files') return watchTlsFiles(name, tls, update, log)
+  const agent = agentOf(tls.target, agents)
+  const rotation = agent.onRotation(update)
+  // Whatever came between the listener's start and now.
+  if (agent.health.svid) update(agent.health.svid.material)
+  return rotation
+}
+
+/** Reads the files again when one changes; certificate and key that don't fit each other change nothing. */
+function watchTlsFiles(
+  name: string,
+  tls: TlsFiles,
   update: (material: TlsMaterial) => void,
   log: Log,
 ): { close(): void } {

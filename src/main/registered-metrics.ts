@@ -2,7 +2,9 @@ import type { EmbeddedReplayGuard } from '../adapters/embedded-replay-guard.js'
 import type { LineSink } from '../adapters/line-sink.js'
 import { type Metrics, PROCESS_METRICS } from '../adapters/metrics.js'
 import type { LiveKeys } from './live-keys.js'
+import type { LiveTrust } from './live-trust.js'
 import type { LivePolicy } from './live-policy.js'
+import type { BundleHealth } from './trust-state.js'
 import type { LiveVerifiers } from './verifiers.js'
 
 export type Measured = {
@@ -10,12 +12,15 @@ export type Measured = {
   readonly policy: LivePolicy
   readonly sink: LineSink
   readonly keys: LiveKeys
+  readonly trust: LiveTrust
   readonly verifiers: LiveVerifiers
   readonly usedTokens: EmbeddedReplayGuard
 }
 
 /** What /metrics tells beside decisions. Labels come from the configuration and the policy, never from a request. */
-export function registerMetrics({ metrics, policy, sink, keys, verifiers, usedTokens }: Measured): void {
+export function registerMetrics(measured: Measured): void {
+  const { metrics, policy, sink, keys, trust, verifiers, usedTokens } = measured
+  registerTrustMetrics(metrics, trust)
   for (const metric of PROCESS_METRICS) metrics.register(metric)
   metrics.register({
     name: 'portcullis_policy_info',
@@ -70,5 +75,61 @@ export function registerMetrics({ metrics, policy, sink, keys, verifiers, usedTo
     help: 'Service tokens remembered as used.',
     type: 'gauge',
     read: () => usedTokens.size,
+  })
+}
+
+/** Labels are trust domains, agents and files of the configuration, never names out of certificates. */
+function registerTrustMetrics(metrics: Metrics, trust: LiveTrust): void {
+  const ofBundles = (read: (bundle: BundleHealth) => number | undefined) => () =>
+    trust.health().bundles.flatMap((bundle) => {
+      const value = read(bundle)
+      return value === undefined ? [] : [{ labels: { trust_domain: bundle.trustDomain }, value }]
+    })
+  metrics.register({
+    name: 'portcullis_trust_bundle_anchors',
+    help: 'Roots in the bundle in force; 0 where nobody of the trust domain is believed.',
+    type: 'gauge',
+    read: ofBundles(({ anchors }) => anchors),
+  })
+  metrics.register({
+    name: 'portcullis_trust_bundle_last_success_seconds',
+    help: 'When its source last gave a bundle that could be used, since the epoch.',
+    type: 'gauge',
+    read: ofBundles(({ lastSuccessMs }) => lastSuccessMs && lastSuccessMs / 1000),
+  })
+  metrics.register({
+    name: 'portcullis_trust_bundle_sequence',
+    help: 'spiffe_sequence of the bundle in force.',
+    type: 'gauge',
+    read: ofBundles(({ sequence }) => sequence),
+  })
+  metrics.register({
+    name: 'portcullis_trust_problems',
+    help: 'Bundles, SPIFFE agents and revocation lists that are not as they should be; /readyz names them.',
+    type: 'gauge',
+    read: () => trust.health().problems.length,
+  })
+  metrics.register({
+    name: 'portcullis_own_svid_expiry_seconds',
+    help: 'When the own SVID from a SPIFFE agent expires, since the epoch.',
+    type: 'gauge',
+    read: () =>
+      trust
+        .health()
+        .agents.flatMap(({ target, svid }) =>
+          svid ? [{ labels: { agent: target }, value: svid.notAfterMs / 1000 }] : [],
+        ),
+  })
+  metrics.register({
+    name: 'portcullis_revocation_list_next_update_seconds',
+    help: 'When the first revocation list of a source expires, since the epoch; then it refuses everybody of its issuer.',
+    type: 'gauge',
+    read: () => {
+      const first = new Map<string, number>()
+      for (const { source, nextUpdateMs } of trust.health().lists) {
+        first.set(source, Math.min(first.get(source) ?? Infinity, nextUpdateMs))
+      }
+      return [...first].map(([source, nextUpdateMs]) => ({ labels: { source }, value: nextUpdateMs / 1000 }))
+    },
   })
 }

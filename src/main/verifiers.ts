@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/config.js'
-import { compileCertificatePolicy } from '../identity/certificate-policy.js'
 import { CertificateVerifier } from '../identity/certificate-verifier.js'
 import { ForwardedCallerVerifier } from '../identity/forwarded-caller.js'
 import { DpopNonces } from '../identity/dpop-nonce.js'
@@ -8,11 +7,9 @@ import { DpopProofs } from '../identity/dpop.js'
 import type { EnvoyIssuer } from '../identity/envoy-user.js'
 import type { Verifiers } from '../identity/identify.js'
 import { type JwtSvidClaims, jwtSvidVerifier } from '../identity/jwt-svid.js'
-import type { KeySource } from '../identity/key-source.js'
 import type { ReplayGuard } from '../identity/replay.js'
 import { type ServiceTokenClaims, serviceTokenVerifier } from '../identity/service-token.js'
 import { tokenVerdicts } from '../identity/signed-token.js'
-import type { TrustBundles } from '../identity/trust-bundles.js'
 import {
   type UserTokenClaims,
   type UserTokenIssuer,
@@ -21,7 +18,7 @@ import {
 } from '../identity/user-token.js'
 import type { VerdictCacheLimits } from '../identity/verdict-cache.js'
 import type { LiveKeys } from './live-keys.js'
-import { StartFailure } from './log.js'
+import type { LiveTrust } from './live-trust.js'
 
 /**
  * Verifications under way at once; beyond it a never-seen credential is `overloaded`. A service token is new on
@@ -40,29 +37,19 @@ export type LiveVerifiers = Verifiers & {
 
 type CacheSize = { readonly accepted: number; readonly refused: number; readonly pending: number }
 
-/** Throws StartFailure where the deny-list holds what can't be read. */
 export function openVerifiers(
   config: Config,
-  bundles: TrustBundles,
+  trust: Pick<LiveTrust, 'bundles' | 'policy' | 'jwtKeys'>,
   keys: LiveKeys,
   replay: ReplayGuard,
-  jwtAuthorities: (trustDomain: string) => KeySource | undefined,
 ): LiveVerifiers {
-  const compiled = compileCertificatePolicy(config.certificates)
-  if (!compiled.ok) {
-    throw new StartFailure(
-      compiled.problems.map(
-        ({ list, index, problem }) => `certificates.revoked.${list}[${index}]: ${problem}`,
-      ),
-    )
-  }
   const certificates = new CertificateVerifier(
-    bundles,
-    compiled.policy,
+    trust.bundles,
+    trust.policy,
     limits(config.caches.certificates, MAX_PENDING.certificates),
   )
   // Reading one is no work for another thread, so none is ever under way.
-  const forwarded = new ForwardedCallerVerifier(compiled.policy, limits(config.caches.certificates, 0))
+  const forwarded = new ForwardedCallerVerifier(trust.policy, limits(config.caches.certificates, 0))
   const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
   const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
   const svidVerdicts = tokenVerdicts<JwtSvidClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
@@ -87,7 +74,7 @@ export function openVerifiers(
     jwtSvid:
       config.serviceTokens.jwtSvid &&
       jwtSvidVerifier({
-        authorities: jwtAuthorities,
+        authorities: trust.jwtKeys,
         isUserIssuer: (issuer) => userIssuers.has(issuer),
         isKnownUserToken: (token, nowMs) => userVerdicts.get(token, nowMs) !== undefined,
         maxLifetimeMs: config.serviceTokens.jwtSvid.maxLifetimeMs,

@@ -124,7 +124,7 @@ describe('loadConfig refuses', () => {
     {
       name: 'half of TLS',
       text: listener({ tls: { certificate: 'a' } }),
-      says: 'missing field `key` in `listeners[0].tls`',
+      says: '`tls` needs `certificate` and `key`, or `workloadApi`; it lacks `key`',
     },
     {
       name: 'clients without roots',
@@ -384,7 +384,6 @@ describe('loadConfig refuses', () => {
     { text: 'onUnavailable: { mode: Deny }', option: 'onUnavailable' },
     { text: 'store: { type: Redis, url: "redis://u:p@h" }', option: 'store.type: Redis' },
     { text: 'policy: { kubernetes: { namespaces: [] } }', option: 'policy.kubernetes' },
-    { text: 'certificates: { revoked: { crls: [a] } }', option: 'certificates.revoked.crls' },
     { text: 'audit: { record: { file: a } }', option: 'audit.record' },
   ])('$option, which comes later, by one clear error', ({ text, option }) => {
     expect(problemsOf(GOOD + text)).toEqual([
@@ -396,13 +395,11 @@ describe('loadConfig refuses', () => {
     ])
   })
 
-  test('what comes later within listeners and bundles', () => {
-    const text = `${HEAD}listeners: [{ name: a, address: "127.0.0.1:0", trustedProxies: [], trustedHops: 1 }]
-trustDomains: { cluster.local: { bundle: { workloadApi: "unix:/x" } }, b: { bundle: { url: "https://x", profile: HttpsWeb, endpointId: e } } }
-`
+  test('what comes later within listeners', () => {
+    const text = `${HEAD}${TRUST}listeners: [{ name: a, address: "127.0.0.1:0", trustedHops: 1 }]\n`
     const problems = problemsOf(text)
-    expect(problems).toHaveLength(6)
-    for (const problem of problems) expect(problem).toContain('is not supported by this version')
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain('is not supported by this version')
   })
 
   test('everything at once, in the order of the file', () => {
@@ -522,8 +519,8 @@ describe('the environment and flags', () => {
     ])
     expect(config.stepUp.acrValues).toEqual(['a', 'b'])
     expect([...config.trustDomains]).toEqual([
-      ['cluster.local', { bundleFile: '/run/ca.pem' }],
-      ['b.example', { bundleFile: '/etc/portcullis/b.pem' }],
+      ['cluster.local', { kind: 'file', path: '/run/ca.pem' }],
+      ['b.example', { kind: 'file', path: '/etc/portcullis/b.pem' }],
     ])
     expect(config.serviceTokens.issuers.get('A')?.scopes).toEqual(['x:*'])
     expect(config.health.listen).toBe(undefined)
@@ -548,11 +545,11 @@ describe('the configuration', () => {
       ],
       drain: { timeoutMs: 20_000, delayMs: 0 },
       trustDomain: 'cluster.local',
-      trustDomains: new Map([['cluster.local', { bundleFile: '/etc/portcullis/ca.pem' }]]),
+      trustDomains: new Map([['cluster.local', { kind: 'file', path: '/etc/portcullis/ca.pem' }]]),
       certificates: {
         maxLifetimeMs: 86_400_000,
         gracePeriodMs: 3_600_000,
-        revoked: { serials: [], fingerprints: [], identities: [] },
+        revoked: { serials: [], fingerprints: [], identities: [], crls: [] },
       },
       policy: { directory: '/etc/portcullis/policy' },
       serviceTokens: {
@@ -619,6 +616,7 @@ upstreamHeaders: { userId: "", deviceTrust: "" }
 `
     const config = configOf(text)
     expect(config.listeners[0]?.tls).toEqual({
+      kind: 'files',
       certificate: '/etc/portcullis/tls/a.pem',
       key: '/k.pem',
       clientCa: '/etc/portcullis/ca.pem',
@@ -632,6 +630,7 @@ upstreamHeaders: { userId: "", deviceTrust: "" }
       serials: ['a1b', 'ff'],
       fingerprints: ['ab'.repeat(32)],
       identities: ['spiffe://b/c'],
+      crls: [],
     })
     expect(config.serviceTokens.issuers).toEqual(
       new Map([

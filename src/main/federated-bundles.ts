@@ -1,0 +1,84 @@
+import { readFileBounded } from '../adapters/files.js'
+import { type EndpointProfile, FederationEndpoint } from '../adapters/federation.js'
+import type { BundleSource } from '../config/trust.js'
+import { verifyPresentedChain, type LeafVerdict } from '../identity/peer-certificate.js'
+import { parseJwksBundle, parseTrustBundle, type TrustBundle } from '../identity/trust-bundle.js'
+import { MAX_BUNDLE_BYTES } from './bundle-files.js'
+import { StartFailure } from './log.js'
+import type { TrustState } from './trust-state.js'
+
+export type FederatedSource = Extract<BundleSource, { kind: 'HttpsWeb' | 'HttpsSpiffe' }>
+
+export type FederationSurroundings = {
+  readonly state: TrustState
+  readonly nowMs: () => number
+  /** Why a verified endpoint is refused all the same: revoked; undefined when it isn't. */
+  readonly refusal: (verdict: Extract<LeafVerdict, { ok: true }>) => string | undefined
+}
+
+/**
+ * A trust domain's bundle from its federation endpoint; nothing is fetched before `start`. Throws StartFailure when a
+ * file that it needs can't be read. The bootstrap file proves the endpoint until its first answer and is trusted in
+ * nothing else. A bundle with a lower sequence than the one in force is refused.
+ */
+export async function openFederation(
+  trustDomain: string,
+  source: FederatedSource,
+  surroundings: FederationSurroundings,
+): Promise<FederationEndpoint> {
+  const { state, nowMs } = surroundings
+  const profile = await profileOf(trustDomain, source, surroundings)
+  return new FederationEndpoint({
+    url: source.url,
+    profile,
+    now: nowMs,
+    accept: (text) => {
+      const parsed = parseJwksBundle(text)
+      if (!parsed.ok) return parsed
+      const { sequence, refreshHintSeconds } = parsed.bundle
+      const before = state.bundles.get(trustDomain)?.sequence
+      if (sequence !== undefined && before !== undefined && sequence < before) {
+        return { ok: false, problem: `its spiffe_sequence ${sequence} is older than ${before}` }
+      }
+      state.acceptJwtKeys(trustDomain, text)
+      state.accept(trustDomain, parsed.bundle)
+      return { ok: true, refreshHintSeconds }
+    },
+    failed: (problem) => state.fail(trustDomain, `${source.url}: ${problem}`),
+  })
+}
+
+async function profileOf(
+  trustDomain: string,
+  source: FederatedSource,
+  { state, nowMs, refusal }: FederationSurroundings,
+): Promise<EndpointProfile> {
+  const named = `trust bundle of ${trustDomain}`
+  if (source.kind === 'HttpsWeb') {
+    if (source.caFile === undefined) return { kind: 'HttpsWeb', ca: undefined }
+    const ca = await readFileBounded(source.caFile, MAX_BUNDLE_BYTES)
+    if (!ca.ok) throw new StartFailure([`${named}: ca: ${ca.problem}`])
+    return { kind: 'HttpsWeb', ca: ca.bytes.toString() }
+  }
+  const bootstrap =
+    source.bootstrapFile === undefined ? undefined : await readBootstrap(named, source.bootstrapFile)
+  const bundles = {
+    get: (name: string) => state.bundles.get(name) ?? (name === trustDomain ? bootstrap : undefined),
+  }
+  return {
+    kind: 'HttpsSpiffe',
+    verify: async (chain) => {
+      const verdict = await verifyPresentedChain(chain, bundles, nowMs())
+      if (!verdict.ok) return verdict.message
+      if (verdict.spiffeId.text !== source.endpointId) return `it is ${verdict.spiffeId.text}`
+      return refusal(verdict)
+    },
+  }
+}
+
+async function readBootstrap(named: string, path: string): Promise<TrustBundle> {
+  const content = await readFileBounded(path, MAX_BUNDLE_BYTES)
+  const parsed = content.ok ? parseTrustBundle(content.bytes) : content
+  if (!parsed.ok) throw new StartFailure([`${named} (${path}): ${parsed.problem}`])
+  return parsed.bundle
+}
