@@ -167,6 +167,73 @@ describe('loadConfig refuses', () => {
       text: listener({ target: ['route'] }),
       says: '`target: route` is for `role: Gateway` only',
     },
+    ...[
+      [
+        'a trusted proxy of a trust domain',
+        { identity: 'spiffe://a' },
+        'must be the SPIFFE ID of one workload',
+      ],
+      ['a trusted proxy by a pattern', { identity: 'spiffe://a/ns/*/sa/b' }, 'must be the SPIFFE ID of one'],
+      ['a trusted proxy for nobody', { identity: 'spiffe://a/b' }, '(trust-domains-missing)'],
+    ].map(([name, proxy, says]) => ({
+      name: String(name),
+      text: listener({ trustedProxies: [proxy] }),
+      says: String(says),
+    })),
+    {
+      name: 'a trusted proxy twice',
+      text: listener({
+        trustedProxies: [
+          { identity: 'spiffe://a/b', self: true },
+          { identity: 'spiffe://a/b', self: true },
+        ],
+      }),
+      says: '`spiffe://a/b` is given twice (proxy-twice)',
+    },
+    {
+      name: 'a trusted proxy where callers have no workload',
+      text: listener({ peerIdentity: 'None', trustedProxies: [{ identity: 'spiffe://a/b', self: true }] }),
+      says: '`trustedProxies` says nothing under `peerIdentity: None`',
+    },
+    ...[
+      ['an assertion without a key', { issuer: 'a' }, 'keyFile'],
+      ['an assertion without an issuer', { keyFile: 'a' }, 'issuer'],
+      [
+        'an assertion signed slowly',
+        { issuer: 'a', keyFile: 'a', algorithm: 'RS256' },
+        'none of ES256, EdDSA',
+      ],
+      ['an assertion for a day', { issuer: 'a', keyFile: 'a', lifetime: '1d' }, 'must be from 1s to 1h'],
+      [
+        'an assertion used too long',
+        { issuer: 'a', keyFile: 'a', reuse: '16s' },
+        'longer than half of `lifetime`',
+      ],
+      [
+        'an assertion in a header that is taken',
+        { issuer: 'a', keyFile: 'a', header: 'x-user-id' },
+        '(header-twice)',
+      ],
+      [
+        'an assertion in a reserved header',
+        { issuer: 'a', keyFile: 'a', header: 'cookie' },
+        '(reserved-header)',
+      ],
+    ].map(([name, assertion, says]) => ({
+      name: String(name),
+      text: `${GOOD}upstreamAssertion: ${JSON.stringify(assertion)}`,
+      says: String(says),
+    })),
+    {
+      name: 'a public port on a Unix socket',
+      text: `${GOOD}public: { listen: "unix:/a" }`,
+      says: '`public.listen` must be an IP address and a port',
+    },
+    {
+      name: 'a public port that health has',
+      text: `${GOOD}public: { listen: "[::]:8282" }`,
+      says: 'already taken by `health.listen`',
+    },
     { name: 'a target by nothing', text: listener({ target: [] }), says: 'is an empty list' },
     {
       name: 'no bundle for the local domain',
@@ -378,7 +445,6 @@ describe('loadConfig refuses', () => {
   test.each([
     { text: 'geo: { mmdb: a }', option: 'geo' },
     { text: 'threats: { files: [a] }', option: 'threats' },
-    { text: 'public: { listen: "" }', option: 'public' },
     { text: 'admin: { listen: "127.0.0.1:1" }', option: 'admin' },
     { text: 'accessLogService: { enabled: true }', option: 'accessLogService' },
     { text: 'onUnavailable: { mode: Deny }', option: 'onUnavailable' },
@@ -539,6 +605,7 @@ describe('the configuration', () => {
           role: 'Sidecar',
           peerIdentity: 'Certificate',
           principalTrustDomains: [],
+          trustedProxies: new Map(),
           mtls: 'Strict',
           target: ['principal', 'extension'],
         },
@@ -581,6 +648,8 @@ describe('the configuration', () => {
       },
       store: { type: 'Embedded', directory: '/etc/portcullis/state' },
       audit: { sinks: [{ type: 'Stdout' }], overflow: 'Block', buffer: 10_000 },
+      upstreamAssertion: undefined,
+      public: { listen: undefined },
       health: { listen: { kind: 'tcp', host: '::', port: 8282 } },
       limits: { maxMessageBytes: 4_194_304, deadlineMs: 200 },
       caches: { tokens: 50_000, certificates: 10_000 },
@@ -598,7 +667,7 @@ describe('the configuration', () => {
     mtls: Permissive
   - { name: edge, address: "unix:edge.sock", role: Gateway, peerIdentity: None }
 trustDomain: cluster.local
-certificates: { revoked: { serials: ["00:0A:1b", "ff"], fingerprints: ["${'AB:'.repeat(31)}ab"], identities: [spiffe://b/c] } }
+certificates: { revoked: { serials: ["00:0A:1b", "ff@CN=Mesh CA,O=Shop"], fingerprints: ["${'AB:'.repeat(31)}ab"], identities: [spiffe://b/c] } }
 serviceTokens:
   issuers:
     order-service: { service: shop/order-service, keyFile: ./keys/order.pem, scopes: ["payments:*", users:read] }
@@ -627,7 +696,7 @@ upstreamHeaders: { userId: "", deviceTrust: "" }
       target: ['extension', 'route'],
     })
     expect(config.certificates.revoked).toEqual({
-      serials: ['a1b', 'ff'],
+      serials: ['00:0A:1b', 'ff@CN=Mesh CA,O=Shop'],
       fingerprints: ['ab'.repeat(32)],
       identities: ['spiffe://b/c'],
       crls: [],
