@@ -87,7 +87,7 @@ export type Config = {
     readonly maxLifetimeMs: number
     readonly gracePeriodMs: number
     readonly revoked: {
-      /** Lower-case hexadecimal without leading zeros. */
+      /** As written: `SERIAL` or `SERIAL@ISSUER`. */
       readonly serials: readonly string[]
       /** SHA-256, 64 lower-case hexadecimal digits. */
       readonly fingerprints: readonly string[]
@@ -168,7 +168,7 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
       maxLifetimeMs: ms(certificates.maxLifetime),
       gracePeriodMs: ms(certificates.gracePeriod),
       revoked: {
-        serials: certificates.revoked.serials.map((serial) => hex(serial).replace(/^0+(?=.)/, '')),
+        serials: certificates.revoked.serials,
         fingerprints: certificates.revoked.fingerprints.map(hex),
         identities: certificates.revoked.identities,
         crls: certificates.revoked.crls.map(at),

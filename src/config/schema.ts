@@ -57,11 +57,15 @@ export const EffectiveConfigurationSchema = Fields(
           {
             serials: Type.Array(
               Type.String({
-                pattern: '^[0-9A-Fa-f]+(?::[0-9A-Fa-f]{2})*$',
-                maxLength: 128,
-                expected: 'a serial number in hexadecimal, such as 0a:1b:2c',
+                pattern: '^[0-9A-Fa-f]+(?::[0-9A-Fa-f]{2})*(?:@.+)?$',
+                maxLength: 1024,
+                expected: 'a serial number in hexadecimal, such as 0a:1b:2c or 0a1b2c@CN=Mesh CA,O=Shop',
               }),
-              { default: [], description: 'Serial numbers in hexadecimal, of whatever issuer.' },
+              {
+                default: [],
+                description:
+                  'Serial numbers in hexadecimal, of whatever issuer, or `SERIAL@ISSUER` of that issuer alone: `0a1b2c@CN=Mesh CA,O=Shop`.',
+              },
             ),
             fingerprints: Type.Array(
               Type.String({
