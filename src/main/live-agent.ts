@@ -49,6 +49,8 @@ export class LiveAgent {
   readonly #stream: Stream
   readonly #firstWord: Promise<void>
   readonly #listeners = new Set<(material: TlsMaterial) => void>()
+  /** Those who can't go on without an identity. */
+  readonly #waiting = new Set<() => void>()
   #heard: () => void = () => undefined
   #svid: OwnIdentity | undefined
   #svidProblem: string | undefined
@@ -77,17 +79,17 @@ export class LiveAgent {
     return this.#firstWord
   }
 
-  /** The own identity, waiting for a first one; undefined after `withinMs` without any. */
+  /** The own identity, waiting for a first one; undefined after `withinMs` without any, or where none can come. */
   async identity(withinMs: number): Promise<OwnIdentity | undefined> {
-    if (this.#svid) return this.#svid
+    if (this.#svid || this.#stream.health.stopped) return this.#svid
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer)
-        this.#listeners.delete(done)
+        this.#waiting.delete(done)
         resolve(this.#svid)
       }
       const timer = setTimeout(done, withinMs)
-      this.#listeners.add(done)
+      this.#waiting.add(done)
     })
   }
 
@@ -108,6 +110,7 @@ export class LiveAgent {
 
   close(): void {
     this.#listeners.clear()
+    for (const done of [...this.#waiting]) done()
     this.#api.close()
   }
 
@@ -187,6 +190,7 @@ export class LiveAgent {
       expires: new Date(read.notAfterMs).toISOString(),
     })
     for (const listener of [...this.#listeners]) this.#tell(listener, read.material)
+    for (const done of [...this.#waiting]) done()
   }
 
   #tell(listener: (material: TlsMaterial) => void, material: TlsMaterial): void {
@@ -227,6 +231,7 @@ export class LiveAgent {
     this.#agentProblem = problem
     for (const trustDomain of trustDomains) state.fail(trustDomain, problem)
     this.#heard()
+    if (stopped) for (const done of [...this.#waiting]) done()
   }
 
   #note(level: 'warn' | 'error', message: string, problem: string | undefined): void {
