@@ -56,10 +56,13 @@ describe('examples that load', () => {
     expect(configurationProblems(block.text)).toEqual([])
   })
 
-  test('every YAML block of the pages says what it is', () => {
+  test('every YAML block says what it is: policy or config, refused or not, or else a fragment', () => {
     const unmarked = pages().flatMap((page) =>
       blocksOf(page)
-        .filter(({ info }) => /^ya?ml$/.test(info))
+        .filter(
+          ({ info }) =>
+            /^ya?ml/.test(info) && !/^yaml (?:(?:policy|config)(?: refused)?|fragment)$/.test(info),
+        )
         .map(({ line }) => `${page}:${line}`),
     )
     expect(unmarked).toEqual([])
