@@ -10,5 +10,6 @@ const listener = await startGrpcListener({
   address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
   check: () => ALLOW,
   maxMessageBytes: 4 * 1024 * 1024,
+  deadlineMs: 200,
 })
 serveMeasurements(listener.address, () => listener.close())

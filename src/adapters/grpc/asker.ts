@@ -2,14 +2,19 @@ import type { TLSSocket } from 'node:tls'
 import { readSvidLeaf } from '../../identity/x509-svid.js'
 import { parseCertificate } from '../../identity/x509-certificate.js'
 import type { Asker } from '../../request/listener.js'
-import { GRPC_STATUS } from './unary-call.js'
+import { GRPC_STATUS } from './refusal.js'
 
-/** Who is at the other end of a connection, or why nothing is answered to it. */
+/** Who is at the other end of a connection and until when, or why nothing is answered to it. */
 export type Admission =
-  | { readonly ok: true; readonly asker: Asker }
+  | {
+      readonly ok: true
+      readonly asker: Asker
+      /** Inclusive, milliseconds since the epoch: the notAfter of the client's certificate; Infinity without one. */
+      readonly untilMs: number
+    }
   | { readonly ok: false; readonly status: number; readonly message: string }
 
-export const ANYBODY: Admission = { ok: true, asker: { spiffeId: undefined } }
+export const ANYBODY: Admission = { ok: true, asker: { spiffeId: undefined }, untilMs: Infinity }
 
 /**
  * The asker of a connection whose client certificate TLS has verified. `allowed` undefined: whoever got through
@@ -21,17 +26,19 @@ export function admit(
 ): Admission {
   const certificate = socket?.getPeerX509Certificate()
   if (certificate === undefined) return refused(GRPC_STATUS.unauthenticated, 'no client certificate')
+  const untilMs = Date.parse(certificate.validTo)
+  if (Number.isNaN(untilMs)) return refused(GRPC_STATUS.unauthenticated, 'a certificate without an end')
   const parsed = parseCertificate(certificate.raw)
   const leaf = parsed.ok ? readSvidLeaf(parsed.certificate) : parsed
   if (!leaf.ok) {
-    if (allowed === undefined) return ANYBODY
+    if (allowed === undefined) return { ok: true, asker: { spiffeId: undefined }, untilMs }
     return refused(GRPC_STATUS.unauthenticated, 'the client is no SPIFFE workload')
   }
   const spiffeId = leaf.spiffeId.text
   if (allowed !== undefined && !allowed(spiffeId)) {
     return refused(GRPC_STATUS.permissionDenied, 'this client may not ask here')
   }
-  return { ok: true, asker: { spiffeId } }
+  return { ok: true, asker: { spiffeId }, untilMs }
 }
 
 function refused(status: number, message: string): Admission {

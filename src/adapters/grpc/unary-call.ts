@@ -1,79 +1,132 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Asker } from '../../request/listener.js'
 import type { Check } from '../../ext-authz/check.js'
-
-export const GRPC_STATUS = {
-  permissionDenied: 7,
-  unimplemented: 12,
-  internal: 13,
-  unavailable: 14,
-  unauthenticated: 16,
-} as const
+import type { ByteBudget } from './byte-budget.js'
+import { CONTENT_TYPE, GRPC_STATUS, refuseCall, stopReading } from './refusal.js'
 
 /** Flag and length in front of every gRPC message. */
 const PREFIX_BYTES = 5
-const CONTENT_TYPE = 'application/grpc+proto'
 const REPLY_HEADERS = { ':status': 200, 'content-type': CONTENT_TYPE } as const
 const WAIT_FOR_TRAILERS = { waitForTrailers: true } as const
 const OK_TRAILERS = { 'grpc-status': '0' } as const
-/** Stands for a message that was too long to keep: it is refused and recorded as every unreadable request is. */
-const NO_MESSAGE = Buffer.alloc(0)
+/** Stands for a message that did not come or was not kept: refused and recorded as every unreadable request is. */
+const NO_MESSAGE: Buffer = Buffer.alloc(0)
+/** What an open call costs beside its message: streams, headers and closures, measured at 3 to 4 KB. */
+const CALL_BYTES = 4096
+const LEAST_ROOM_BYTES = 4096
+/** Longest time for one call, whatever its client says; a timer takes no more than 24 days. */
+const MAX_TIMEOUT_MS = 60_000
+/** Kept back from the deadline for the denial of a message that does not come; half of it where it is short. */
+const DENIAL_MS = 50
 
-/** Ends a call without a message, with trailers only. `message` is plain ASCII. */
-export function refuseCall(stream: ServerHttp2Stream, status: number, message: string): void {
-  if (stream.destroyed || stream.closed || stream.headersSent) return
-  stream.respond(
-    {
-      ':status': 200,
-      'content-type': CONTENT_TYPE,
-      'grpc-status': String(status),
-      'grpc-message': encodeURIComponent(message),
-    },
-    { endStream: true },
-  )
+export type CallTerms = {
+  readonly asker: Asker
+  readonly check: Check
+  readonly maxMessageBytes: number
+  /** For a call that brings no deadline, milliseconds. */
+  readonly deadlineMs: number
+  /** Pays for what is held between two reads of the connection. */
+  readonly budget: ByteBudget
 }
 
 /**
- * Serves one Check as a gRPC unary call on an HTTP/2 stream. A message longer than `maxMessageBytes` is not kept
- * but decided as an empty one, so that it is an explicit deny even where Envoy's failure mode would allow.
- * Broken framing and a Check that fails end in a gRPC error, never in a message. Source: gRPC over HTTP/2.
+ * Serves one Check as a gRPC unary call on an HTTP/2 stream. A message that is longer than `maxMessageBytes`,
+ * beyond the budget or not there in time is decided as an empty one, so that it is an explicit deny even where
+ * Envoy's failure mode would allow. Broken framing and a Check that fails end in a gRPC error, never in a
+ * message. What comes after the answer is not read. Source: gRPC over HTTP/2.
  */
-export function serveCheck(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  asker: Asker,
-  check: Check,
-  maxMessageBytes: number,
-): void {
-  let first: Buffer | undefined
-  let rest: Buffer[] | undefined
+export function serveCheck(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, terms: CallTerms): void {
+  const { budget, maxMessageBytes } = terms
+  const openedMs = performance.now()
+  const timeoutMs = timeoutOf(headers['grpc-timeout']) ?? terms.deadlineMs
+  let state: 'receiving' | 'deciding' | 'over' = 'receiving'
+  /** A part of what was read from the connection until a second part comes, then a buffer of its own with room. */
+  let body = NO_MESSAGE
+  let ownBody = false
   let size = 0
+  let heldBytes = 0
+  let timer: NodeJS.Timeout | undefined
+
   stream.on('data', (chunk: Buffer) => {
+    if (state !== 'receiving') return
+    if (size === 0) body = chunk
+    else if (!append(chunk)) return decide(NO_MESSAGE)
     size += chunk.length
-    if (size > maxMessageBytes + PREFIX_BYTES) {
-      rest = undefined
-      first = NO_MESSAGE
-    } else if (first === undefined) first = chunk
-    else (rest ??= []).push(chunk)
+    if (size < PREFIX_BYTES) return
+    const declared = body.readUInt32BE(1)
+    if (declared > maxMessageBytes) return decide(NO_MESSAGE)
+    if (size > declared + PREFIX_BYTES) refuse(GRPC_STATUS.internal, 'the request is not one gRPC message')
   })
   stream.on('end', () => {
-    if (size > maxMessageBytes + PREFIX_BYTES) return decide(NO_MESSAGE)
-    const body = rest === undefined ? first : Buffer.concat([first ?? NO_MESSAGE, ...rest], size)
-    if (body === undefined || size < PREFIX_BYTES || body.readUInt32BE(1) !== size - PREFIX_BYTES) {
-      return refuseCall(stream, GRPC_STATUS.internal, 'the request is not one gRPC message')
+    if (state !== 'receiving') return
+    if (size < PREFIX_BYTES || body.readUInt32BE(1) !== size - PREFIX_BYTES) {
+      return refuse(GRPC_STATUS.internal, 'the request is not one gRPC message')
     }
-    if (body[0] !== 0) return refuseCall(stream, GRPC_STATUS.unimplemented, 'compression is not supported')
-    decide(body.subarray(PREFIX_BYTES))
+    if (body[0] !== 0) return refuse(GRPC_STATUS.unimplemented, 'compression is not supported')
+    decide(body.subarray(PREFIX_BYTES, size))
   })
+  afterThisRead(waitForTheRest)
+
+  /** Most requests are whole by now. For the others: a deadline, memory that is counted, and an eye on the peer. */
+  function waitForTheRest(): void {
+    if (state !== 'receiving') return
+    if (stream.destroyed) return letGo()
+    stream.on('close', () => {
+      if (state === 'receiving') letGo()
+    })
+    if (!hold(CALL_BYTES) || !append(NO_MESSAGE)) return decide(NO_MESSAGE)
+    const waitMs = timeoutMs - Math.min(DENIAL_MS, timeoutMs / 2) - (performance.now() - openedMs)
+    timer = setTimeout(decide, Math.max(0, waitMs), NO_MESSAGE)
+  }
+
+  /** False where the budget is spent. Room doubles, so many small parts cost no more than one large. */
+  function append(chunk: Buffer): boolean {
+    const needed = size + chunk.length
+    if (!ownBody || needed > body.length) {
+      const room = Math.max(needed, Math.min(needed * 2, maxMessageBytes + PREFIX_BYTES), LEAST_ROOM_BYTES)
+      if (!hold(ownBody ? room - body.length : room)) return false
+      const roomy = Buffer.allocUnsafeSlow(room)
+      body.copy(roomy, 0, 0, size)
+      body = roomy
+      ownBody = true
+    }
+    chunk.copy(body, size)
+    return true
+  }
+
+  function hold(bytes: number): boolean {
+    if (!budget.tryTake(bytes)) return false
+    heldBytes += bytes
+    return true
+  }
+
+  function letGo(): void {
+    state = 'over'
+    clearTimeout(timer)
+    if (heldBytes > 0) budget.giveBack(heldBytes)
+    heldBytes = 0
+    body = NO_MESSAGE
+  }
+
+  function refuse(status: number, message: string): void {
+    letGo()
+    refuseCall(stream, status, message)
+  }
 
   function decide(message: Buffer): void {
+    state = 'deciding'
+    clearTimeout(timer)
     try {
-      const reply = check(message, {
-        deadlineMs: deadlineOf(headers['grpc-timeout']),
-        asker,
+      const reply = terms.check(message, {
+        deadlineMs: Date.now() + timeoutMs - (performance.now() - openedMs),
+        asker: terms.asker,
         traceparent: single(headers['traceparent']),
       })
       if (!(reply instanceof Promise)) return answer(reply)
+      if (heldBytes === 0) {
+        heldBytes = CALL_BYTES + size
+        budget.take(heldBytes)
+      }
       reply.then(answer).catch(fail)
     } catch {
       fail()
@@ -81,6 +134,7 @@ export function serveCheck(
   }
 
   function answer(reply: Buffer): void {
+    letGo()
     // No bytes would be a CheckResponse without a status, which Envoy takes for allow.
     if (reply.length === 0) return fail()
     if (stream.destroyed || stream.closed) return
@@ -94,22 +148,37 @@ export function serveCheck(
   }
 
   function fail(): void {
-    refuseCall(stream, GRPC_STATUS.internal, 'the check failed')
+    letGo()
+    if (stream.headersSent) stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    else refuseCall(stream, GRPC_STATUS.internal, 'the check failed')
   }
 }
 
 function sendOk(this: ServerHttp2Stream): void {
   this.sendTrailers(OK_TRAILERS)
+  stopReading(this)
+}
+
+let opened: (() => void)[] = []
+
+/** Calls `look` once everything is handled that this turn of the event loop reads from connections. */
+function afterThisRead(look: () => void): void {
+  if (opened.push(look) > 1) return
+  setImmediate(() => {
+    const looks = opened
+    opened = []
+    for (const each of looks) each()
+  })
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 
-/** `grpc-timeout` as an absolute time in milliseconds since the epoch; undefined when absent or not one. */
-function deadlineOf(timeout: string | string[] | undefined): number | undefined {
+/** `grpc-timeout` in milliseconds, at most 60,000; undefined when absent or not one. */
+function timeoutOf(timeout: string | string[] | undefined): number | undefined {
   if (typeof timeout !== 'string') return undefined
   const match = /^([0-9]{1,8})([HMSmun])$/.exec(timeout)
   const unitMs = UNIT_MS[match?.[2] ?? '']
-  return unitMs === undefined ? undefined : Date.now() + Number(match?.[1]) * unitMs
+  return unitMs === undefined ? undefined : Math.min(Number(match?.[1]) * unitMs, MAX_TIMEOUT_MS)
 }
 
 function single(value: string | string[] | undefined): string | undefined {

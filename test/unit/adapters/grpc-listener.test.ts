@@ -44,6 +44,7 @@ async function listen(options: Partial<GrpcListenerOptions> = {}): Promise<GrpcL
     address: LOOPBACK,
     check,
     maxMessageBytes: 1024 * 1024,
+    deadlineMs: 1000,
     ...options,
   })
   running.push(listener)

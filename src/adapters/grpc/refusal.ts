@@ -1,0 +1,57 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+
+export const GRPC_STATUS = {
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  unauthenticated: 16,
+} as const
+
+export const CONTENT_TYPE = 'application/grpc+proto'
+
+/**
+ * The HTTP status for what is no gRPC call at all, undefined for a call. gRPC is POST only; other content types
+ * get 415. Source: gRPC over HTTP/2, "Requests".
+ */
+export function statusOfNoCall(headers: IncomingHttpHeaders): number | undefined {
+  if (headers[':method'] !== 'POST') return constants.HTTP_STATUS_METHOD_NOT_ALLOWED
+  if (headers['content-type']?.startsWith('application/grpc') === true) return undefined
+  return constants.HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE
+}
+
+export function refuseRequest(stream: ServerHttp2Stream, status: number): void {
+  if (isOver(stream)) return
+  stream.respond({ ':status': status }, { endStream: true })
+  stopReading(stream)
+}
+
+/** Ends a call without a message, with trailers only. `message` is plain ASCII. */
+export function refuseCall(stream: ServerHttp2Stream, status: number, message: string): void {
+  if (isOver(stream)) return
+  stream.respond(
+    {
+      ':status': 200,
+      'content-type': CONTENT_TYPE,
+      'grpc-status': String(status),
+      'grpc-message': encodeURIComponent(message),
+    },
+    { endStream: true },
+  )
+  stopReading(stream)
+}
+
+/** The rest of a request that has its answer is not waited for. Source: RFC 9113 8.1. */
+export function stopReading(stream: ServerHttp2Stream): void {
+  // Later, since a reset at once would overtake the answer.
+  if (!stream.readableEnded) setImmediate(close, stream)
+}
+
+function close(stream: ServerHttp2Stream): void {
+  stream.close(constants.NGHTTP2_NO_ERROR)
+}
+
+function isOver(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed || stream.headersSent
+}
