@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { type OwnSvid, type Stream, WorkloadApi, type X509State } from '../adapters/workload-api.js'
 import { splitDer } from '../identity/der.js'
 import { verifyPresentedChain } from '../identity/peer-certificate.js'
@@ -56,6 +57,7 @@ export class LiveAgent {
   #svidProblem: string | undefined
   #listProblem: string | undefined
   #agentProblem: string | undefined
+  #jwtProblem: string | undefined
   #accepted = false
   #messages = 0
 
@@ -101,16 +103,18 @@ export class LiveAgent {
 
   get health(): AgentHealth {
     const { problem } = this.#stream.health
+    const expired =
+      this.#svid && this.#options.nowMs() > this.#svid.notAfterMs ? 'own SVID has expired' : undefined
     return {
       target: this.#options.target,
-      problem: problem ?? this.#svidProblem ?? this.#listProblem,
+      problem: problem ?? expired ?? this.#svidProblem ?? this.#listProblem ?? this.#jwtProblem,
       svid: this.#svid,
     }
   }
 
   close(): void {
     this.#listeners.clear()
-    for (const done of [...this.#waiting]) done()
+    for (const done of this.#waiting) done()
     this.#api.close()
   }
 
@@ -189,8 +193,8 @@ export class LiveAgent {
       spiffeId: read.spiffeId,
       expires: new Date(read.notAfterMs).toISOString(),
     })
-    for (const listener of [...this.#listeners]) this.#tell(listener, read.material)
-    for (const done of [...this.#waiting]) done()
+    for (const listener of this.#listeners) this.#tell(listener, read.material)
+    for (const done of this.#waiting) done()
   }
 
   #tell(listener: (material: TlsMaterial) => void, material: TlsMaterial): void {
@@ -205,6 +209,7 @@ export class LiveAgent {
     const { trustDomains, state, log, target } = this.#options
     this.#api.watchJwtBundles({
       message: (bundles) => {
+        this.#jwtProblem = undefined
         const texts = new Map<string, string>()
         for (const [id, text] of bundles) {
           const parsed = parseSpiffeId(id)
@@ -216,8 +221,10 @@ export class LiveAgent {
           else state.acceptJwtKeys(trustDomain, text, true)
         }
       },
-      failed: (problem, stopped) => {
-        if (stopped) log('warn', 'the SPIFFE agent gives no JWT bundles', { agent: target, problem })
+      failed: (problem) => {
+        if (problem !== this.#jwtProblem)
+          log('warn', 'the SPIFFE agent gives no JWT bundles', { agent: target, problem })
+        this.#jwtProblem = problem
       },
     })
   }
@@ -231,7 +238,7 @@ export class LiveAgent {
     this.#agentProblem = problem
     for (const trustDomain of trustDomains) state.fail(trustDomain, problem)
     this.#heard()
-    if (stopped) for (const done of [...this.#waiting]) done()
+    if (stopped) for (const done of this.#waiting) done()
   }
 
   #note(level: 'warn' | 'error', message: string, problem: string | undefined): void {
@@ -239,7 +246,7 @@ export class LiveAgent {
   }
 }
 
-/** The identity, or what is wrong with it. That the key is the certificate's, TLS finds out. */
+/** The identity, or what is wrong with it. */
 async function readOwnSvid(svid: OwnSvid, nowMs: number): Promise<OwnIdentity | string> {
   const chain = splitDer(svid.certificates)
   const roots = splitDer(svid.bundle)
@@ -251,6 +258,7 @@ async function readOwnSvid(svid: OwnSvid, nowMs: number): Promise<OwnIdentity | 
   const verdict = await verifyPresentedChain(chain, own, nowMs)
   if (!verdict.ok) return `own SVID: ${verdict.message}`
   if (verdict.spiffeId.text !== svid.spiffeId) return `own SVID: it is ${verdict.spiffeId.text}`
+  if (!isKeyOf(svid.key, chain[0])) return 'own SVID: the key is not the one of its certificate'
   return {
     spiffeId: svid.spiffeId,
     trustDomain,
@@ -260,6 +268,15 @@ async function readOwnSvid(svid: OwnSvid, nowMs: number): Promise<OwnIdentity | 
       key: toPem('PRIVATE KEY', [svid.key]),
       clientCa: toPem('CERTIFICATE', roots),
     },
+  }
+}
+
+function isKeyOf(key: Buffer, leaf: Buffer | undefined): boolean {
+  try {
+    const privateKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+    return leaf !== undefined && new X509Certificate(leaf).checkPrivateKey(privateKey)
+  } catch {
+    return false
   }
 }
 
