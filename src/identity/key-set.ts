@@ -65,6 +65,8 @@ function parseJwks(text: string): KeySet | KeySetProblem {
   const list = 'keys' in parsed.value ? parsed.value['keys'] : [parsed.value]
   if (!Array.isArray(list)) return problem('`keys` is not a list')
   if (list.length > MAX_KEYS) return problem(`more than ${MAX_KEYS} keys`)
+  // An issuer that has withdrawn every key says so like this.
+  if (list.length === 0) return { ok: true, keys: [], skipped: [] }
 
   const keys: Key[] = []
   const skipped: { kid: string | undefined; problem: string }[] = []

@@ -1,11 +1,11 @@
-import { readFileBounded, watchPaths } from '../adapters/files.js'
+import { readFileBounded } from '../adapters/files.js'
 import type { Config } from '../config/config.js'
 import { type AssertionKey, AssertionKeys, parseAssertionKey } from '../identity/assertion-key.js'
 import { assertionMinter, type MintAssertion } from '../identity/upstream-assertion.js'
-import { type Log, messageOf, StartFailure } from './log.js'
+import { type Log, StartFailure } from './log.js'
+import { watched } from './watched.js'
 
 const MAX_KEY_FILE_BYTES = 64 * 1024
-const SETTLE_MS = 100
 const MAX_AGE_SECONDS = 3600
 
 /** What signs the assertions for upstreams, and what they verify them with. */
@@ -27,36 +27,38 @@ export async function openAssertions(
     return { mint: undefined, jwks: () => keySet([], 0), close: () => undefined }
   }
   const { keyFile, algorithm, overlapMs, lifetimeMs, issuer, reuseMs } = config
-  const first = await readKey(keyFile, algorithm).catch((error: unknown) => {
-    throw new StartFailure([`upstreamAssertion.keyFile ${keyFile}: ${messageOf(error)}`])
-  })
-  const keys = new AssertionKeys(first, { overlapMs, lifetimeMs })
-  const reread = async (): Promise<void> => {
-    try {
-      const key = await readKey(keyFile, algorithm)
-      if (keys.offer(key, nowMs())) {
-        const signsFrom = new Date(nowMs() + overlapMs).toISOString()
-        log('info', 'assertion key changed: published now, signs later', { kid: key.kid, signsFrom })
-      }
-    } catch (error) {
-      log('error', 'assertion key refused, the old one stays', { path: keyFile, problem: messageOf(error) })
+  let keys: AssertionKeys | undefined
+  const read = async (): Promise<void> => {
+    const found = await readKey(keyFile, algorithm)
+    if (!keys) {
+      if (!found.ok) throw new StartFailure([`upstreamAssertion.keyFile ${keyFile}: ${found.problem}`])
+      keys = new AssertionKeys(found.key, { overlapMs, lifetimeMs })
+    } else if (!found.ok) {
+      log('error', 'assertion key refused, the old one stays', { path: keyFile, problem: found.problem })
+    } else if (keys.offer(found.key, nowMs())) {
+      const signsFrom = new Date(nowMs() + overlapMs).toISOString()
+      log('info', 'assertion key changed: published now, signs later', { kid: found.key.kid, signsFrom })
     }
   }
-  const watcher = watchPaths([keyFile], () => void reread(), { settleMs: SETTLE_MS })
+  const file = await watched([keyFile], read, `assertion key ${keyFile}`, log)
+  const known = (): AssertionKeys => {
+    if (!keys) throw new Error('the assertion key was read and is not there')
+    return keys
+  }
   const maxAgeSeconds = Math.min(MAX_AGE_SECONDS, Math.floor(overlapMs / 2000))
   return {
-    mint: assertionMinter({ issuer, lifetimeMs, reuseMs, signer: (at) => keys.signer(at) }),
-    jwks: () => keySet(keys.published(nowMs()), maxAgeSeconds),
-    close: () => watcher.close(),
+    mint: assertionMinter({ issuer, lifetimeMs, reuseMs, signer: (at) => known().signer(at) }),
+    jwks: () => keySet(known().published(nowMs()), maxAgeSeconds),
+    close: () => file.close(),
   }
 }
 
-async function readKey(path: string, algorithm: AssertionKey['algorithm']): Promise<AssertionKey> {
-  const read = await readFileBounded(path, MAX_KEY_FILE_BYTES)
-  if (!read.ok) throw new Error(read.problem)
-  const parsed = parseAssertionKey(read.bytes.toString(), algorithm)
-  if (!parsed.ok) throw new Error(parsed.problem)
-  return parsed.key
+async function readKey(
+  path: string,
+  algorithm: AssertionKey['algorithm'],
+): Promise<ReturnType<typeof parseAssertionKey>> {
+  const content = await readFileBounded(path, MAX_KEY_FILE_BYTES)
+  return content.ok ? parseAssertionKey(content.bytes.toString(), algorithm) : content
 }
 
 function keySet(

@@ -1,12 +1,12 @@
-import { readFileBounded, watchPaths } from '../adapters/files.js'
+import { readFileBounded } from '../adapters/files.js'
 import { FileKeySource } from '../adapters/jwks/file-key-source.js'
 import { type KeyHealth, UrlKeySource } from '../adapters/jwks/url-key-source.js'
 import type { Config, KeyLocation } from '../config/config.js'
 import type { KeySource } from '../identity/key-source.js'
 import { type Log, messageOf, StartFailure } from './log.js'
+import { type Watched, watched } from './watched.js'
 
 const MAX_KEY_FILE_BYTES = 1024 * 1024
-const SETTLE_MS = 100
 
 /** Key sources of issuers; the same location is opened once. */
 export type LiveKeys = {
@@ -25,40 +25,42 @@ export async function openKeys(config: Config, log: Log, nowMs: () => number): P
     .map(({ keys }) => keys)
     .filter((keys) => keys !== undefined)
   const sources = new Map<string, FileKeySource | UrlKeySource>()
-  const watchers: { close(): void }[] = []
+  const opened: { close(): void }[] = []
+  const close = (): void => {
+    for (const each of opened) each.close()
+  }
   const problems: string[] = []
   for (const location of locations) {
     const name = nameOf(location)
     if (sources.has(name)) continue
     try {
-      const source =
-        location.kind === 'file' ? await openFile(location.path) : openUrl(location, config, nowMs)
-      sources.set(name, source)
-      if (location.kind === 'file' && source instanceof FileKeySource) {
-        watchers.push(watchKeys(location.path, source, log))
+      if (location.kind === 'file') {
+        const { source, file } = await openFile(location.path, log)
+        sources.set(name, source)
+        opened.push(file)
+      } else {
+        const source = openUrl(location, config, nowMs)
+        sources.set(name, source)
+        opened.push(source)
       }
     } catch (error) {
       problems.push(`keys of ${name}: ${messageOf(error)}`)
     }
   }
-  const byUrl = [...sources].filter(
-    (entry): entry is [string, UrlKeySource] => entry[1] instanceof UrlKeySource,
-  )
-  const close = (): void => {
-    for (const watcher of watchers) watcher.close()
-    for (const [, source] of byUrl) source.close()
-  }
   if (problems.length > 0) {
     close()
     throw new StartFailure(problems)
   }
-  await Promise.all(
-    byUrl.map(async ([url, source]) => {
-      await source.start()
+  const byUrl = [...sources].filter(
+    (entry): entry is [string, UrlKeySource] => entry[1] instanceof UrlKeySource,
+  )
+  // Nobody waits here for a key server: the first call that needs its keys does, within its own deadline.
+  for (const [url, source] of byUrl) {
+    void source.start().then(() => {
       const { lastError } = source.health
       if (lastError !== undefined) log('warn', 'key set not fetched yet', { url, problem: lastError })
-    }),
-  )
+    })
+  }
   return {
     of: (location) => {
       const source = sources.get(nameOf(location))
@@ -81,16 +83,26 @@ function nameOf(location: KeyLocation): string {
   }
 }
 
-async function readText(path: string): Promise<string> {
-  const read = await readFileBounded(path, MAX_KEY_FILE_BYTES)
-  if (!read.ok) throw new Error(read.problem)
-  return read.bytes.toString()
-}
-
-async function openFile(path: string): Promise<FileKeySource> {
-  const parsed = FileKeySource.parse(await readText(path))
-  if (!parsed.ok) throw new Error(parsed.problem)
-  return parsed.source
+/** Keys of a watched file. Throws when they can't be read now; later, what can't be read changes nothing. */
+async function openFile(path: string, log: Log): Promise<{ source: FileKeySource; file: Watched }> {
+  let source: FileKeySource | undefined
+  const read = async (): Promise<void> => {
+    const content = await readFileBounded(path, MAX_KEY_FILE_BYTES)
+    const problem = content.ok ? take(content.bytes.toString()) : content.problem
+    if (problem === undefined) return
+    if (!source) throw new Error(problem)
+    log('error', 'keys refused, the old ones stay', { path, problem })
+  }
+  const take = (text: string): string | undefined => {
+    if (source) return source.replace(text)?.problem
+    const parsed = FileKeySource.parse(text)
+    if (!parsed.ok) return parsed.problem
+    source = parsed.source
+    return undefined
+  }
+  const file = await watched([path], read, `keys of ${path}`, log)
+  if (!source) throw new Error('keys were read and are not there')
+  return { source, file }
 }
 
 function openUrl(
@@ -109,18 +121,4 @@ function openUrl(
   })
   if (!created.ok) throw new Error(created.problem)
   return created.source
-}
-
-function watchKeys(path: string, source: FileKeySource, log: Log): { close(): void } {
-  const refused = (problem: string): void =>
-    log('error', 'keys refused, the old ones stay', { path, problem })
-  const reread = async (): Promise<void> => {
-    try {
-      const problem = source.replace(await readText(path))
-      if (problem) refused(problem.problem)
-    } catch (error) {
-      refused(messageOf(error))
-    }
-  }
-  return watchPaths([path], () => void reread(), { settleMs: SETTLE_MS })
 }

@@ -55,7 +55,8 @@ export class UrlKeySource implements KeySource {
   #generation = 0
   #usable = false
   #lastSuccessMs: number | undefined
-  #lastAttemptMs = Number.NEGATIVE_INFINITY
+  /** When a fetch last failed or was caused by an unknown name: the cooldown counts from here. */
+  #lastAskedMs = Number.NEGATIVE_INFINITY
   #lastError: string | undefined = 'never fetched'
   #fetching: Promise<void> | undefined
   #waiting = 0
@@ -113,6 +114,7 @@ export class UrlKeySource implements KeySource {
 
   async #findAfterFetch(kid: string | undefined, algorithm: Algorithm): Promise<KeyAnswer> {
     this.#waiting += 1
+    if (this.#fetching === undefined) this.#lastAskedMs = this.#options.now()
     try {
       await this.#refresh()
     } finally {
@@ -133,9 +135,7 @@ export class UrlKeySource implements KeySource {
 
   #mayFetch(): boolean {
     if (this.#abort.signal.aborted) return false
-    return (
-      this.#fetching !== undefined || this.#options.now() - this.#lastAttemptMs >= this.#options.cooldownMs
-    )
+    return this.#fetching !== undefined || this.#options.now() - this.#lastAskedMs >= this.#options.cooldownMs
   }
 
   #refresh(): Promise<void> {
@@ -147,11 +147,11 @@ export class UrlKeySource implements KeySource {
 
   async #fetchOnce(): Promise<void> {
     const { now, timeoutMs, maxBytes } = this.#options
-    this.#lastAttemptMs = now()
     const fetched = await this.#fetch({ timeoutMs, maxBytes, signal: this.#abort.signal })
     const parsed = fetched.ok ? parseKeySet(fetched.text) : fetched
     if (!parsed.ok) {
       this.#lastError = parsed.problem
+      this.#lastAskedMs = now()
       return
     }
     const identity = identityOf(parsed.keys)

@@ -70,7 +70,7 @@ describe('an endpoint that answers badly gives no key, in bounded time', () => {
     ['answers 10 MB', { kind: 'oversized', bytes: 10_000_000 }, /more than 1048576 bytes/],
     ['answers HTML', { kind: 'text', text: '{"keys":[]}', contentType: 'text/html' }, /did not answer JSON/],
     ['answers no JSON', { kind: 'text', text: '<html>' }, /neither a JSON/],
-    ['answers no keys', { kind: 'serve', keys: [] }, /no usable key/],
+    ['answers no usable keys', { kind: 'serve', keys: [{ kty: 'EC', crv: 'P-256K' }] }, /no usable key/],
     ['answers a secret', { kind: 'serve', keys: [{ kty: 'oct', k: 'AAAA' }] }, /symmetric/],
   ])('%s', async (_name, behaviour, error) => {
     server.behaviour = behaviour
@@ -93,6 +93,22 @@ describe('an endpoint that answers badly gives no key, in bounded time', () => {
 })
 
 describe('UrlKeySource', () => {
+  test('an empty key set withdraws every key', async () => {
+    const source = await start({ refreshMs: 50 })
+    expect(await found(source, 'a')).toBe('key')
+    server.behaviour = { kind: 'serve', keys: [] }
+    for (let attempt = 0; attempt < 40 && source.health.keys > 0; attempt++) {
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    nowMs += 30_000
+    expect(await found(source, 'a')).toBe('none')
+  })
+  test('a key that came right after the start is found at once', async () => {
+    const source = await start()
+    const b = await testKey('ES256', 'b')
+    server.behaviour = { kind: 'serve', keys: [a.publicJwk, b.publicJwk] }
+    expect(await found(source, 'b')).toBe('key')
+  })
   test('a flood of unknown names causes one fetch per cooldown', async () => {
     const source = await start()
     nowMs += 30_000
@@ -177,7 +193,7 @@ test('FileKeySource keeps its keys when the new text is bad', () => {
   if (!parsed.ok) throw new Error(parsed.problem)
   const { source } = parsed
   const first = source.generation
-  expect(source.replace('{"keys":[]}')).toMatchObject({ ok: false })
+  expect(source.replace('{"keys":[{"kty":"EC"}]}')).toMatchObject({ ok: false })
   expect(source.find('a', 'ES256').found).toBe('key')
   expect(source.generation).toBe(first)
   expect(source.replace(jwksText(b))).toBeUndefined()

@@ -14,7 +14,6 @@ describe('parseKeySet refuses the whole set', () => {
     ['nothing', ''],
     ['text', 'not a key'],
     ['a list', '[]'],
-    ['no keys', set()],
     ['keys that are no list', '{"keys":{}}'],
     ['a member twice', '{"keys":[],"keys":[]}'],
     ['more than 1 MiB', `{"keys":[],"x":"${'x'.repeat(1024 * 1024)}"}`],
@@ -121,4 +120,8 @@ describe('chooseKey', () => {
     expect(chooseKey(parsed.keys, 'any', 'ES256')).toBeDefined()
     expect(chooseKey(parsed.keys, 'any', 'ES384')).toBeUndefined()
   })
+})
+
+test('an empty key set is one: its issuer has withdrawn every key', () => {
+  expect(parseKeySet('{"keys":[]}')).toEqual({ ok: true, keys: [], skipped: [] })
 })
