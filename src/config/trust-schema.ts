@@ -14,7 +14,7 @@ export const workloadApi = (description: string) =>
 export const BundleSchema = Fields({
   file: Type.Optional(
     path(
-      'Roots as PEM, or a SPIFFE bundle as JSON Web Key Set. Watched. Beside `url`: what an HttpsSpiffe endpoint of this very trust domain proves itself by until its first answer.',
+      'Roots as PEM, or a SPIFFE bundle as JSON Web Key Set. Watched. Beside `url` it is not the bundle, but what an HttpsSpiffe endpoint of this very trust domain proves itself by until its first answer.',
     ),
   ),
   workloadApi: Type.Optional(workloadApi('The SPIFFE agent that knows the bundle.')),

@@ -2,7 +2,7 @@ import { readFileBounded } from '../adapters/files.js'
 import { type EndpointProfile, FederationEndpoint } from '../adapters/federation.js'
 import type { BundleSource } from '../config/trust.js'
 import { verifyPresentedChain, type LeafVerdict } from '../identity/peer-certificate.js'
-import { parseJwksBundle, parseTrustBundle, type TrustBundle } from '../identity/trust-bundle.js'
+import { parseJwksBundle, type ParsedTrustBundle, parseTrustBundle } from '../identity/trust-bundle.js'
 import { MAX_BUNDLE_BYTES } from './bundle-files.js'
 import { StartFailure } from './log.js'
 import type { TrustState } from './trust-state.js'
@@ -18,8 +18,8 @@ export type FederationSurroundings = {
 
 /**
  * A trust domain's bundle from its federation endpoint; nothing is fetched before `start`. Throws StartFailure when a
- * file that it needs can't be read. The bootstrap file proves the endpoint until its first answer and is trusted in
- * nothing else. A bundle with a lower sequence than the one in force is refused.
+ * file that it needs can't be read. The bootstrap file proves the endpoint until its first answer, read anew for each
+ * attempt, and is trusted in nothing else. A bundle with a lower sequence than the one in force is refused.
  */
 export async function openFederation(
   trustDomain: string,
@@ -60,25 +60,28 @@ async function profileOf(
     if (!ca.ok) throw new StartFailure([`${named}: ca: ${ca.problem}`])
     return { kind: 'HttpsWeb', ca: ca.bytes.toString() }
   }
-  const bootstrap =
-    source.bootstrapFile === undefined ? undefined : await readBootstrap(named, source.bootstrapFile)
-  const bundles = {
-    get: (name: string) => state.bundles.get(name) ?? (name === trustDomain ? bootstrap : undefined),
+  const { bootstrapFile, endpointId } = source
+  if (bootstrapFile !== undefined) {
+    const read = await readBootstrap(bootstrapFile)
+    if (!read.ok) throw new StartFailure([`${named} (${bootstrapFile}): ${read.problem}`])
   }
   return {
     kind: 'HttpsSpiffe',
     verify: async (chain) => {
+      const fetched = state.bundles.get(trustDomain)
+      const read = fetched || bootstrapFile === undefined ? undefined : await readBootstrap(bootstrapFile)
+      if (read && !read.ok) return read.problem
+      const own = fetched ?? read?.bundle
+      const bundles = { get: (name: string) => (name === trustDomain ? own : state.bundles.get(name)) }
       const verdict = await verifyPresentedChain(chain, bundles, nowMs())
       if (!verdict.ok) return verdict.message
-      if (verdict.spiffeId.text !== source.endpointId) return `it is ${verdict.spiffeId.text}`
+      if (verdict.spiffeId.text !== endpointId) return `it is ${verdict.spiffeId.text}`
       return refusal(verdict)
     },
   }
 }
 
-async function readBootstrap(named: string, path: string): Promise<TrustBundle> {
+async function readBootstrap(path: string): Promise<ParsedTrustBundle> {
   const content = await readFileBounded(path, MAX_BUNDLE_BYTES)
-  const parsed = content.ok ? parseTrustBundle(content.bytes) : content
-  if (!parsed.ok) throw new StartFailure([`${named} (${path}): ${parsed.problem}`])
-  return parsed.bundle
+  return content.ok ? parseTrustBundle(content.bytes) : content
 }
