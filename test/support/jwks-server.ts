@@ -19,12 +19,17 @@ export class JwksServer {
   behaviour: JwksBehaviour
   /** Requests that arrived. */
   requests = 0
+  /** JSON served at these paths, whatever the behaviour; undefined: 404. */
+  readonly documents = new Map<string, string | undefined>()
 
   private constructor(behaviour: JwksBehaviour) {
     this.behaviour = behaviour
-    this.#server = createServer((_request, response) => {
+    this.#server = createServer(({ url = '' }, response) => {
       this.requests += 1
-      answer(this.behaviour, response)
+      const document = this.documents.get(url)
+      if (document !== undefined) json(response, document)
+      else if (this.documents.has(url)) response.writeHead(404).end()
+      else answer(this.behaviour, response)
     })
   }
 
@@ -35,9 +40,13 @@ export class JwksServer {
   }
 
   get url(): string {
+    return `${this.origin}/jwks.json`
+  }
+
+  get origin(): string {
     const address = this.#server.address()
     if (address === null || typeof address === 'string') throw new Error('the server does not listen')
-    return `http://127.0.0.1:${address.port}/jwks.json`
+    return `http://127.0.0.1:${address.port}`
   }
 
   /** Ends every connection, hanging ones too. */

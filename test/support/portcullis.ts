@@ -13,7 +13,7 @@ export type TestPortcullis = {
   readonly directory: string
   readonly running: Running
   /** Sends one Check to the listener of that name, the first one by default. */
-  check(fields: CheckFields | Buffer, listener?: string): Promise<Answer>
+  check(fields: CheckFields | Buffer, listener?: string, deadlineMs?: number): Promise<Answer>
   /** Writes a file below the folder. */
   write(name: string, text: string): Promise<void>
   /** Every security event so far. */
@@ -64,7 +64,7 @@ export async function startPortcullis(
     directory,
     running,
     write,
-    check: async (fields, listener) => {
+    check: async (fields, listener, deadlineMs = 5000) => {
       const address =
         listener === undefined
           ? running.listeners[0]
@@ -73,7 +73,9 @@ export async function startPortcullis(
       const client =
         clients.get(address.name) ?? new grpc.Client(address.address, grpc.credentials.createInsecure())
       clients.set(address.name, client)
-      return readAnswer(await send(client, Buffer.isBuffer(fields) ? fields : encodeCheck(fields)))
+      return readAnswer(
+        await send(client, Buffer.isBuffer(fields) ? fields : encodeCheck(fields), deadlineMs),
+      )
     },
     events: () =>
       lines
@@ -89,14 +91,14 @@ export async function startPortcullis(
   }
 }
 
-function send(client: grpc.Client, message: Buffer): Promise<Buffer> {
+function send(client: grpc.Client, message: Buffer, deadlineMs: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       AUTHORIZATION.path,
       (bytes: Buffer) => bytes,
       (bytes: Buffer) => bytes,
       message,
-      { deadline: Date.now() + 5000 },
+      { deadline: Date.now() + deadlineMs },
       (error, reply) => (error || !reply ? reject(error ?? new Error('no reply')) : resolve(reply)),
     )
   })

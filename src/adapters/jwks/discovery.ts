@@ -13,8 +13,10 @@ export function discoverKeySet(
   ca: string | undefined,
 ): PreparedFetch {
   if (!URL.canParse(issuer)) return { ok: false, problem: 'not a URL' }
-  const { origin, pathname, search, hash } = new URL(issuer)
-  if (search !== '' || hash !== '') return { ok: false, problem: 'an issuer has no query and no fragment' }
+  const { origin, pathname, search, hash, username, password } = new URL(issuer)
+  if (search !== '' || hash !== '' || username !== '' || password !== '') {
+    return { ok: false, problem: 'an issuer has no query, fragment, user name or password' }
+  }
   const path = pathname.replace(/\/$/, '')
   const openId = fetchJson(`${origin}${path}/.well-known/openid-configuration`, allowedHosts, ca)
   const oauth = fetchJson(`${origin}/.well-known/oauth-authorization-server${path}`, allowedHosts, ca)
