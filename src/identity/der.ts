@@ -47,6 +47,11 @@ export function readWhole(bytes: Buffer, tag: number, what: string): DerElement 
   return expectTag(element, tag, what)
 }
 
+/** The element at the beginning of the bytes, whatever follows it. */
+export function readFirst(bytes: Buffer, what: string): DerElement {
+  return readAt(bytes, 0, what)
+}
+
 /** Structures that follow each other; undefined when the bytes are anything else. */
 export function splitDer(bytes: Buffer): Buffer[] | undefined {
   const parts: Buffer[] = []
