@@ -6,7 +6,7 @@ import type { DpopNonces } from './dpop-nonce.js'
 import type { Eventually } from './eventually.js'
 import { mediaTypeOf, parseJwt, type Jwt } from './jwt.js'
 import { holdsSecret, readJwk, type Key } from './key-set.js'
-import { replayKey, type ReplayGuard } from './replay.js'
+import { replayKey, type ClaimAnswer, type ReplayGuard } from './replay.js'
 import { verifySignature } from './signature.js'
 import { isJsonObject, type JsonObject } from './strict-json.js'
 import { normaliseTargetUri } from './target-uri.js'
@@ -105,16 +105,7 @@ export class DpopProofs {
       },
       nowMs,
     )
-    switch (answer) {
-      case 'first':
-        return undefined
-      case 'replayed':
-        return invalid('the DPoP proof was used before')
-      case 'before-start':
-        return invalid('the DPoP proof is older than this server, which can not know whether it was used')
-      case 'unavailable':
-        return { reason: 'state-unavailable', message: 'whether the DPoP proof was used can not be told now' }
-    }
+    return REPLAY_REFUSALS[answer]
   }
 
   /** The proof's own key, when it is the one that the token is bound to; else what is wrong. */
@@ -224,3 +215,13 @@ function refuse(message: string, error: DpopChallenge['error'], nonce: string | 
 }
 
 const OVERLOADED: Refusal = { reason: 'overloaded', message: 'too many DPoP proofs are being verified' }
+
+const REPLAY_REFUSALS: Readonly<Record<ClaimAnswer, Refusal | undefined>> = {
+  first: undefined,
+  replayed: invalid('the DPoP proof was used before'),
+  'before-start': invalid('the DPoP proof is older than this server, which can not know whether it was used'),
+  unavailable: {
+    reason: 'state-unavailable',
+    message: 'whether the DPoP proof was used can not be told now',
+  },
+}

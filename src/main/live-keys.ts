@@ -73,14 +73,8 @@ export async function openKeys(config: Config, log: Log, nowMs: () => number): P
 }
 
 function nameOf(location: KeyLocation): string {
-  switch (location.kind) {
-    case 'file':
-      return location.path
-    case 'url':
-      return location.url
-    case 'discovery':
-      return `issuer ${location.issuer}`
-  }
+  if (location.kind === 'file') return location.path
+  return location.kind === 'url' ? location.url : `issuer ${location.issuer}`
 }
 
 /** Keys of a watched file. Throws when they can't be read now; later, what can't be read changes nothing. */

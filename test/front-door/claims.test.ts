@@ -137,12 +137,9 @@ beforeAll(async () => {
     {
       listeners: [{ name: 'edge', address: '127.0.0.1:0', role: 'Gateway', peerIdentity: 'None' }],
       userTokens: {
-        issuers: Object.values(PROVIDERS).map(({ issuer, config }) => ({
-          issuer,
-          audiences: ['shop'],
-          jwksFile: './keys/idp.json',
-          ...config,
-        })),
+        issuers: Object.values(PROVIDERS).map(({ issuer, config }) =>
+          Object.assign({ issuer, audiences: ['shop'], jwksFile: './keys/idp.json' }, config),
+        ),
       },
     },
   )

@@ -9,7 +9,7 @@ const KNOWN = 'https://known.example'
 let key: TestKey
 let server: JwksServer
 let inside: JwksServer
-let portcullis: TestPortcullis | undefined
+let running: TestPortcullis | undefined
 
 beforeEach(async () => {
   key ??= await testKey('RS256', 'k')
@@ -17,14 +17,14 @@ beforeEach(async () => {
   inside = await JwksServer.start({ kind: 'serve', keys: [key.publicJwk] })
 })
 afterEach(async () => {
-  await portcullis?.stop()
-  portcullis = undefined
+  await running?.stop()
+  running = undefined
   await Promise.all([server.close(), inside.close()])
 })
 
 /** Two issuers: one whose keys are in a file, one whose keys are fetched, by discovery where `jwksUri` is absent. */
 async function start(fetched: object, jwks: object = {}): Promise<TestPortcullis> {
-  portcullis = await startPortcullis(
+  running = await startPortcullis(
     { 'policy/shop.yaml': POLICY, 'keys/idp.json': jwksText(key) },
     {
       listeners: [{ name: 'edge', address: '127.0.0.1:0', role: 'Gateway', peerIdentity: 'None' }],
@@ -37,7 +37,7 @@ async function start(fetched: object, jwks: object = {}): Promise<TestPortcullis
       jwks: { timeout: '100ms', ...jwks },
     },
   )
-  return portcullis
+  return running
 }
 let count = 0
 const call = (iss: string, header: object = {}): CheckFields => {
@@ -59,15 +59,15 @@ describe('keys that can not be had', () => {
     '%s: refused in time, others unaffected',
     async (_name, behaviour) => {
       server.behaviour = { kind: 'status', status: 500 }
-      const { check } = await start({ jwksUri: server.url }, { timeout: '5s', cooldown: '100ms' })
-      expect((await check(encodeCheck(call(KNOWN)))).outcome).toBe('allow')
+      const portcullis = await start({ jwksUri: server.url }, { timeout: '5s', cooldown: '100ms' })
+      expect((await portcullis.check(encodeCheck(call(KNOWN)))).outcome).toBe('allow')
       const [unknown, known] = [server.origin, KNOWN].map((iss) =>
         Array.from({ length: 20 }, () => encodeCheck(call(iss))),
       )
       server.behaviour = behaviour()
       await new Promise((resolve) => setTimeout(resolve, 120))
       const ask = (messages: readonly Buffer[] = []) =>
-        Promise.all(messages.map((message) => check(message, 'edge', 200)))
+        Promise.all(messages.map((message) => portcullis.check(message, 'edge', 200)))
       const [refused, allowed] = await Promise.all([ask(unknown), ask(known)])
       expect(new Set(allowed.map(({ outcome }) => outcome))).toEqual(new Set(['allow']))
       expect(new Set(refused.map(({ reason }) => reason))).toEqual(new Set(['state-unavailable']))
@@ -82,48 +82,48 @@ describe('keys that can not be had', () => {
       '/.well-known/openid-configuration',
       JSON.stringify({ issuer: 'https://evil.example', jwks_uri: server.url }),
     )
-    const { check } = await start({})
-    expect((await check(call(server.origin))).reason).toBe('state-unavailable')
+    const portcullis = await start({})
+    expect((await portcullis.check(call(server.origin))).reason).toBe('state-unavailable')
   })
 
   test('for longer than they are believed', async () => {
-    const { check } = await start({ jwksUri: server.url }, { refreshInterval: '1s', maxStale: '1s' })
+    const portcullis = await start({ jwksUri: server.url }, { refreshInterval: '1s', maxStale: '1s' })
     const fields = call(server.origin)
-    expect((await check(fields)).outcome).toBe('allow')
+    expect((await portcullis.check(fields)).outcome).toBe('allow')
     server.behaviour = { kind: 'status', status: 500 }
     await new Promise((resolve) => setTimeout(resolve, 1300))
-    expect((await check(fields)).outcome).toBe('allow')
+    expect((await portcullis.check(fields)).outcome).toBe('allow')
     await new Promise((resolve) => setTimeout(resolve, 1900))
-    expect((await check(fields)).reason).toBe('state-unavailable')
+    expect((await portcullis.check(fields)).reason).toBe('state-unavailable')
   }, 15_000)
 
   test('of a name that the issuer does not have', async () => {
-    const { check } = await start({ jwksUri: server.url })
-    expect((await check(call(server.origin, { kid: 'x' }))).reason).toBe('user-token-signature')
+    const portcullis = await start({ jwksUri: server.url })
+    expect((await portcullis.check(call(server.origin, { kid: 'x' }))).reason).toBe('user-token-signature')
   })
 
   test('because the issuer withdrew them', async () => {
-    const { check } = await start({ jwksUri: server.url }, { refreshInterval: '1s', maxStale: '1m' })
+    const portcullis = await start({ jwksUri: server.url }, { refreshInterval: '1s', maxStale: '1m' })
     const fields = call(server.origin)
-    expect((await check(fields)).outcome).toBe('allow')
+    expect((await portcullis.check(fields)).outcome).toBe('allow')
     const other = await testKey('RS256', 'other')
     server.behaviour = { kind: 'serve', keys: [other.publicJwk] }
     await new Promise((resolve) => setTimeout(resolve, 1300))
-    expect((await check(fields)).reason).toBe('user-token-signature')
+    expect((await portcullis.check(fields)).reason).toBe('user-token-signature')
   }, 15_000)
 })
 
 describe('keys that are fetched', () => {
   test('by their address', async () => {
-    const { check } = await start({ jwksUri: server.url })
-    expect(await check(call(server.origin))).toMatchObject({ outcome: 'allow' })
+    const portcullis = await start({ jwksUri: server.url })
+    expect(await portcullis.check(call(server.origin))).toMatchObject({ outcome: 'allow' })
   })
   test('by discovery', async () => {
     server.documents.set(
       '/.well-known/openid-configuration',
       JSON.stringify({ issuer: server.origin, jwks_uri: `${server.origin}/keys` }),
     )
-    const { check } = await start({})
-    expect(await check(call(server.origin))).toMatchObject({ outcome: 'allow' })
+    const portcullis = await start({})
+    expect(await portcullis.check(call(server.origin))).toMatchObject({ outcome: 'allow' })
   })
 })

@@ -23,7 +23,7 @@ const bundle = (...keys: readonly TestKey[]): string =>
   JSON.stringify({
     keys: [
       { kty: 'EC', use: 'x509-svid', x5c: [der], crv: 'P-256', x: 'AA', y: 'AA' },
-      ...keys.map(({ publicJwk: { alg: _alg, ...jwk } }) => ({ ...jwk, use: 'jwt-svid' })),
+      ...keys.map(({ publicJwk }) => Object.assign({}, publicJwk, { alg: undefined, use: 'jwt-svid' })),
     ],
   })
 

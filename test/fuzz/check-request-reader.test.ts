@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 import {
   readCheckRequest,
@@ -5,9 +6,10 @@ import {
   type WireRequest,
 } from '../../src/ext-authz/check-request-reader.js'
 import { readAccessRequest } from '../../src/ext-authz/read-access-request.js'
+import { WireJwtMetadata } from '../../src/ext-authz/wire-jwt-metadata.js'
 import { randomRequest, recordedRequests } from './check-requests.js'
 import { Random } from './random.js'
-import { REFERENCE, type ReferenceRequest } from './reference.js'
+import { REFERENCE, type ReferenceRequest, type ReferenceStruct, type ReferenceValue } from './reference.js'
 import { mutateTree } from './wire-tree.js'
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20261122)
@@ -123,6 +125,44 @@ function expectedFacts({ attributes }: ReferenceRequest): Facts {
   }
 }
 
+/** The payloads that Envoy's jwt_authn filter kept, or undefined where they are refused. */
+function payloadsOf({ metadata }: WireRequest): object | undefined {
+  if (metadata === undefined) return {}
+  const read = new WireJwtMetadata(metadata).payloads()
+  return read.ok ? Object.fromEntries(read.payloads) : undefined
+}
+
+function expectedPayloads({ attributes }: ReferenceRequest): object {
+  const filter = attributes?.metadataContext?.filterMetadata['envoy.filters.http.jwt_authn']
+  const kept = Object.entries(jsonOfStruct(filter))
+  return Object.fromEntries(kept.filter(([, value]) => isObject(value)))
+}
+
+/** Without the difference between prototypes. */
+const plain = (value: object): unknown => JSON.parse(JSON.stringify(value))
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function jsonOfStruct(struct: ReferenceStruct | undefined): object {
+  return Object.fromEntries(
+    Object.entries(struct?.fields ?? {}).map(([name, value]) => [name, jsonOfValue(value)]),
+  )
+}
+
+function jsonOfValue({
+  numberValue,
+  stringValue,
+  boolValue,
+  structValue,
+  listValue,
+}: ReferenceValue): unknown {
+  if (structValue) return jsonOfStruct(structValue)
+  if (listValue) return listValue.values.map(jsonOfValue)
+  return numberValue ?? stringValue ?? boolValue ?? null
+}
+
 function strictText(bytes: Buffer): string | undefined {
   const text = bytes.toString('utf8')
   return Buffer.from(text).equals(bytes) ? text : undefined
@@ -140,6 +180,7 @@ describe(`reader against the reference decoder, FUZZ_SEED=${SEED} FUZZ_ITERATION
     const mutate = MUTATIONS[name]!
     const iterations = Math.ceil(ITERATIONS / Object.keys(MUTATIONS).length)
     let accepted = 0
+    let payloadsRead = 0
     for (let iteration = 0; iteration < iterations; iteration++) {
       const base = recorded.length > 0 && random.chance(15) ? random.pick(recorded) : randomRequest(random)
       const message = mutate(base, random)
@@ -154,7 +195,13 @@ describe(`reader against the reference decoder, FUZZ_SEED=${SEED} FUZZ_ITERATION
       const facts = JSON.stringify(factsOf(read.request))
       const expected = JSON.stringify(expectedFacts(reference))
       if (facts !== expected) throw new Error(`${facts}\n is not\n${expected}, ${place}`)
+      const payloads = payloadsOf(read.request)
+      if (payloads === undefined) continue
+      if (!isDeepStrictEqual(plain(payloads), plain(expectedPayloads(reference))))
+        throw new Error(`${JSON.stringify(payloads)} is not what the reference reads, ${place}`)
+      if (Object.keys(payloads).length > 0) payloadsRead++
     }
+    expect(payloadsRead > 0).toBe(accepted > 0)
     const [least, most] = ACCEPTED_PERCENT[name] ?? [0, 100]
     const percent = (100 * accepted) / iterations
     expect(percent).toBeGreaterThanOrEqual(least)

@@ -113,7 +113,18 @@ function metadata(random: Random): object {
     },
   }
   return {
-    filterMetadata: { jwt: { fields: { sub: { stringValue: 'alice' }, deep: nested } } },
+    filterMetadata: {
+      [random.chance(80) ? 'envoy.filters.http.jwt_authn' : 'jwt']: {
+        fields: {
+          payload: {
+            structValue: {
+              fields: { sub: { stringValue: 'alice' }, exp: { numberValue: 1.5e9 }, deep: nested },
+            },
+          },
+          text: { stringValue: 'x' },
+        },
+      },
+    },
     typedFilterMetadata: random.chance(30)
       ? { t: { typeUrl: 'type.example/x', value: random.bytes(9) } }
       : {},

@@ -12,6 +12,16 @@ const definition = loadSync('envoy/service/auth/v3/external_auth.proto', {
 const service = definition['envoy.service.auth.v3.Authorization']
 if (service === undefined || 'format' in service) throw new Error('no Authorization service')
 
+/** google.protobuf.Value; one member is set. */
+export type ReferenceValue = {
+  readonly numberValue?: number
+  readonly stringValue?: string
+  readonly boolValue?: boolean
+  readonly structValue?: ReferenceStruct
+  readonly listValue?: { readonly values: readonly ReferenceValue[] }
+}
+export type ReferenceStruct = { readonly fields: Readonly<Record<string, ReferenceValue>> }
+
 type Peer = {
   readonly address: {
     readonly socketAddress?: { readonly address: string; readonly portValue?: number }
@@ -46,6 +56,7 @@ export type ReferenceRequest = {
       } | null
     } | null
     readonly contextExtensions: Readonly<Record<string, string>>
+    readonly metadataContext: { readonly filterMetadata: Readonly<Record<string, ReferenceStruct>> } | null
     readonly tlsSession: { readonly sni: string } | null
   } | null
 }
