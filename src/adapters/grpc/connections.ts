@@ -22,8 +22,8 @@ export type Connection = {
 
 /** The highest stream id: a GOAWAY that only announces the end, so calls already on their way are still served. */
 const LAST_STREAM_ID = 2 ** 31 - 1
-/** Time for that announcement to reach the peer, which is on this host or in this cluster. */
-export const NOTICE_MS = 100
+/** Longest wait for a peer's word that it has read the announcement. */
+const NOTICE_MS = 1000
 /** A peer is told to go this long before its certificate ends, so that it comes back with the next one in time. */
 const EARLY_MS = 30_000
 
@@ -38,6 +38,7 @@ export class Connections {
   readonly #watch: NodeJS.Timeout
   /** Until then connections may come whose handshake began with other roots. */
   #renewUntilMs = -Infinity
+  #ending = false
   #whenGone: (() => void) | undefined
 
   constructor(server: Http2Server | Http2SecureServer, limits: GrpcLimits) {
@@ -70,6 +71,8 @@ export class Connections {
       this.#open.delete(session)
       if (this.#open.size === 0) this.#whenGone?.()
     })
+    // Its handshake was under way when the end began.
+    if (this.#ending) session.close()
   }
 
   of(session: Http2Session | undefined): Connection | undefined {
@@ -83,13 +86,15 @@ export class Connections {
     for (const connection of this.#open.values()) tellToGo(connection, nowMs)
   }
 
-  /** Tells every peer that new calls belong elsewhere, and still serves them. */
-  announceEnd(): void {
-    for (const { session } of this.#open.values()) announce(session)
+  /** Tells every peer that new calls belong elsewhere, and still serves them until all know, at most `timeoutMs`. */
+  async announceEnd(timeoutMs: number): Promise<void> {
+    const waitMs = Math.min(NOTICE_MS, timeoutMs)
+    await Promise.all(Array.from(this.#open.values(), (connection) => announce(connection, waitMs)))
   }
 
   /** Takes no more calls and waits for those under way, at most `timeoutMs`. */
   async end(timeoutMs: number): Promise<void> {
+    this.#ending = true
     for (const session of this.#open.keys()) session.close()
     if (this.#open.size === 0) return
     await new Promise<void>((resolve) => {
@@ -140,12 +145,21 @@ function expires({ admission, openedMs }: Connection, nowMs: number): boolean {
 function tellToGo(connection: Connection, nowMs: number): void {
   if (connection.toldMs !== undefined) return
   connection.toldMs = nowMs
-  announce(connection.session)
-  setTimeout(() => connection.session.close(), NOTICE_MS).unref()
+  void announce(connection, NOTICE_MS).then(() => connection.session.close())
 }
 
-function announce(session: Http2Session): void {
-  if (!session.closed && !session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID)
+/** Settles once the peer has read it: it answers the PING after it, and all calls from before come before that. */
+async function announce({ session, greeted }: Connection, waitMs: number): Promise<void> {
+  if (session.closed || session.destroyed) return
+  session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID)
+  if (!greeted) return
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, waitMs)
+    session.ping(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
 }
 
 function ping(connection: Connection, nowMs: number): void {

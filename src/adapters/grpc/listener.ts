@@ -12,7 +12,7 @@ import { TLSSocket } from 'node:tls'
 import type { Check } from '../../ext-authz/check.js'
 import { type Admission, admit, ANYBODY } from './asker.js'
 import { bind, type ListenAddress } from './bind.js'
-import { Connections, NOTICE_MS } from './connections.js'
+import { Connections } from './connections.js'
 import { type GrpcLimits, LIMITS } from './limits.js'
 import { GRPC_STATUS, refuseCall, refuseRequest, statusOfNoCall } from './refusal.js'
 import { AUTHORIZATION_SERVICE, startSideServices } from './side-services.js'
@@ -140,8 +140,7 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
       side.setServing(false)
       await sleep(delayMs)
       server.close()
-      connections.announceEnd()
-      await sleep(Math.min(NOTICE_MS, timeoutMs))
+      await connections.announceEnd(timeoutMs)
       side.stop()
       await connections.end(timeoutMs)
       await close()

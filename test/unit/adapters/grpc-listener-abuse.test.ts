@@ -203,6 +203,18 @@ describe('messages that do not come', () => {
     expect(told.map(({ length }) => length)).toEqual([0])
   })
 
+  test('300 of them on one connection, sent on after their answer, leave it usable', async () => {
+    const [listener] = await listenAndTell()
+    const session = connect(listener)
+    for (let count = 0; count < 300; count++) {
+      const stream = session.request(GRPC)
+      stream.write(Buffer.from([0, 0xff, 0, 0, 0]))
+      stream.write(Buffer.alloc(40_000))
+      expect(await ended(stream)).toMatchObject({ grpc: '0', reply: 'deny' })
+    }
+    expect(await call(session)).toMatchObject({ grpc: '0', reply: 'ok' })
+  })
+
   test('one that comes late has the rest of the time, not all of it', async () => {
     const [listener, told] = await listenAndTell()
     const session = connect(listener)
@@ -401,6 +413,35 @@ describe('connections that stay silent', () => {
     expect(ms).toBeLessThan(1500)
     await pause(300)
     expect(await call(greeted)).toMatchObject(ANSWERED)
+  })
+
+  test('drain does not wait for one whose handshake is done meanwhile', async () => {
+    const check = (message: Buffer): Promise<Buffer> =>
+      new Promise((resolve) => setTimeout(resolve, 600, message))
+    const listener = await listen({ tls: tlsOf(), check })
+    const issued = authority.issueSvid({ spiffeId: 'spiffe://cluster.local/x' })
+    const busy = connect(listener, issued)
+    await once(busy, 'remoteSettings')
+    const pending = call(busy)
+    const socket = await rawConnection(listener)
+    await pause(50)
+    const started = performance.now()
+    const drained = listener.drain({ delayMs: 0, timeoutMs: 30_000 })
+    await pause(250)
+    const { keyPem: key, chainPem: cert } = issued
+    const late = tlsConnect({
+      socket,
+      key,
+      cert,
+      ca: authority.rootPem,
+      ALPNProtocols: ['h2'],
+      checkServerIdentity: () => undefined,
+    })
+    late.on('error', () => undefined)
+    late.resume()
+    expect((await pending).grpc).toBe('0')
+    await drained
+    expect(performance.now() - started).toBeLessThan(2000)
   })
 
   test.each(['close', 'drain'] as const)('%s does not wait for one', async (how) => {
