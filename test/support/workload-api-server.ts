@@ -98,7 +98,8 @@ export class WorkloadApiServer {
     await rm(this.path, { force: true })
   }
 
-  async resume(): Promise<void> {
+  /** Resolves to the port, where it is one. */
+  async resume(address = `unix:${this.path}`): Promise<number> {
     const server = new Server()
     const api = loadPackageDefinition(loadSync('proto/spiffe/workload.proto', { keepCase: true }))[
       'SpiffeWorkloadAPI'
@@ -109,12 +110,13 @@ export class WorkloadApiServer {
       FetchJWTBundles: (call: Call) =>
         this.#serve(call, this.#calls.jwt, this.#jwtBundles && { bundles: this.#jwtBundles }),
     })
-    await new Promise<void>((resolve, reject) => {
-      server.bindAsync(`unix:${this.path}`, ServerCredentials.createInsecure(), (error) =>
-        error ? reject(error) : resolve(),
+    const port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
       )
     })
     this.#server = server
+    return port
   }
 
   async stop(): Promise<void> {

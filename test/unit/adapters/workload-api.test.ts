@@ -130,6 +130,13 @@ describe('WorkloadApi', () => {
     expect(health().problem).toBeUndefined()
   })
 
+  test('hears an agent on a loopback port', async () => {
+    await agent.suspend()
+    const port = await agent.resume('127.0.0.1:0')
+    const { states } = watch(`ipv4:127.0.0.1:${port}`)
+    await eventually(() => expect(states).toHaveLength(1))
+  })
+
   test('hears nothing after close', async () => {
     const { api, states, failures } = watch()
     await eventually(() => expect(states).toHaveLength(1))
