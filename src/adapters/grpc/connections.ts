@@ -149,10 +149,9 @@ function tellToGo(connection: Connection, nowMs: number): void {
 }
 
 /** Settles once the peer has read it: it answers the PING after it, and all calls from before come before that. */
-async function announce({ session, greeted }: Connection, waitMs: number): Promise<void> {
+async function announce({ session }: Connection, waitMs: number): Promise<void> {
   if (session.closed || session.destroyed) return
   session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID)
-  if (!greeted) return
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, waitMs)
     session.ping(() => {

@@ -405,7 +405,7 @@ describe('health, reflection and the end', () => {
       // Node's client closes a session that says goodbye; until then calls go on.
       while (!session.closed) statuses.push(await statusOf(session))
     })
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    while (statuses.length < 20) await new Promise((resolve) => setTimeout(resolve, 5))
     const started = Date.now()
     await listener.drain({ delayMs: 0, timeoutMs: 3000 })
     await Promise.all(load)
