@@ -90,11 +90,13 @@ export const UserTokensSchema = Fields(
           uniqueItems: true,
           description: 'A token must be meant for one of these.',
         }),
-        jwksUri: Type.Optional({
-          ...JwksUriSchema,
-          description:
-            'URL of the JSON Web Key Set: https, or http on a loopback address. Without it and jwksFile the issuer is asked for it (OpenID Connect Discovery, RFC 8414).',
-        }),
+        jwksUri: Type.Optional(
+          Type.String({
+            minLength: 1,
+            description:
+              'URL of the JSON Web Key Set: https, or http on a loopback address. Without it and jwksFile the issuer is asked for it (OpenID Connect Discovery, RFC 8414).',
+          }),
+        ),
         jwksFile: Type.Optional(path('JSON Web Key Set. Watched.')),
         verifiedBy: Words(['Portcullis', 'Envoy'], {
           default: 'Portcullis',
