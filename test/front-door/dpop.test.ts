@@ -24,7 +24,19 @@ const door = frontDoor({
 const plain = frontDoor({ userTokens })
 const asking = frontDoor({ userTokens: { ...userTokens, dpop: { nonce: true } } })
 
-const WEB = 'spiffe://cluster.local/ns/shop/sa/web'
+const WEB_ID = 'spiffe://cluster.local/ns/shop/sa/web'
+const proxied = frontDoor({
+  userTokens,
+  listeners: [
+    {
+      name: 'mesh',
+      address: '127.0.0.1:0',
+      trustedProxies: [{ identity: WEB_ID, trustDomains: ['cluster.local'] }],
+    },
+  ],
+})
+
+const WEB = WEB_ID
 const PAY = 'spiffe://cluster.local/ns/shop/sa/pay'
 const URI = 'https://shop.example.com/profile'
 
@@ -286,6 +298,19 @@ describe('a token bound to a certificate', () => {
   ])('%s is refused', async (_name, hash) => {
     const answer = await door.portcullis.check(withCertificate(hash))
     expect(answer).toMatchObject({ reason: 'sender-constraint', httpStatus: 401 })
+  })
+  test.each([
+    ['another', 'a'.repeat(64), 'sender-constraint'],
+    ['no', undefined, 'sender-constraint'],
+    ['the right', Buffer.alloc(32, 7).toString('hex'), 'allowed'],
+  ])('behind a trusted proxy that names %s hash: %s', async (_name, hash, reason) => {
+    const cnf = { 'x5t#S256': Buffer.alloc(32, 7).toString('base64url') }
+    const element = `By=${WEB};${hash === undefined ? '' : `Hash=${hash};`}URI=${WEB}`
+    const headers = {
+      authorization: `Bearer ${tokenOf({ cnf }, proxied)}`,
+      'x-forwarded-client-cert': element,
+    }
+    expect(await proxied.portcullis.check(call(headers, {}, proxied))).toMatchObject({ reason })
   })
   test('by its holder is taken', async () => {
     expect(await door.portcullis.check(withCertificate((pem) => sha256(pem)))).toMatchObject({
