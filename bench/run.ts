@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { measureFlood } from './flood.js'
 import { type LoadResult, sendLoad } from './load.js'
 import { MeasuredProcess } from './measured-process.js'
 import { prepareScene, type Scene } from './scene.js'
@@ -43,7 +44,7 @@ try {
     }
   }
   process.stderr.write('\n')
-  const report = describe(rows, results, scene, startMs)
+  const report = `${describe(rows, results, scene, startMs)}\n${await measureFlood(scene, configuration)}`
   process.stdout.write(report)
   await writeFile(new URL('RESULTS.md', import.meta.url), report)
 } finally {

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { mintServiceToken } from '../src/identity/token.js'
 import { asEnvoySends, createAuthority } from '../test/support/certificate-authority.js'
-import { encodeCheck } from '../test/support/envoy-wire.js'
+import { type CheckFields, encodeCheck } from '../test/support/envoy-wire.js'
 import { jwksText, signedToken, testKey } from '../test/support/tokens.js'
+import type { FloodSeed } from './flood-messages.js'
 import { generateMesh, idOf, targetOf } from './mesh.js'
 
 /** A mesh on disk and the requests that are sent about it. */
@@ -14,6 +15,8 @@ export type Scene = {
   /** The same bytes on every call: certificate, service token and user token. */
   readonly known: Buffer
   readonly withoutServiceToken: Buffer
+  /** What bad calls are made from. */
+  readonly flood: FloodSeed
   readonly freshServiceTokens: (count: number) => Promise<readonly Buffer[]>
   readonly freshUserTokens: (count: number) => Promise<readonly Buffer[]>
   readonly freshCertificates: (count: number) => Promise<readonly Buffer[]>
@@ -88,21 +91,21 @@ export async function prepareScene(folder: string): Promise<Scene> {
       auth_time: nowSeconds - 60,
       zoneinfo: 'Europe/Berlin',
     })
-  const message = (parts: { certificate: string; user: string; service?: string }): Buffer =>
-    encodeCheck({
-      certificate: parts.certificate,
-      principal: identityOf(caller),
-      destinationPrincipal: identityOf(target),
-      service: target,
-      method: 'POST',
-      path: '/api/items?source=basket',
-      host: 'items.shop.svc.cluster.local:8080',
-      headers: {
-        ...USUAL_HEADERS,
-        authorization: `Bearer ${parts.user}`,
-        ...(parts.service === undefined ? {} : { 'x-service-token': parts.service }),
-      },
-    })
+  const fields = (parts: { certificate: string; user: string; service?: string }): CheckFields => ({
+    certificate: parts.certificate,
+    principal: identityOf(caller),
+    destinationPrincipal: identityOf(target),
+    service: target,
+    method: 'POST',
+    path: '/api/items?source=basket',
+    host: 'items.shop.svc.cluster.local:8080',
+    headers: {
+      ...USUAL_HEADERS,
+      authorization: `Bearer ${parts.user}`,
+      ...(parts.service === undefined ? {} : { 'x-service-token': parts.service }),
+    },
+  })
+  const message = (parts: Parameters<typeof fields>[0]): Buffer => encodeCheck(fields(parts))
 
   const known = {
     certificate: certificate(),
@@ -114,6 +117,11 @@ export async function prepareScene(folder: string): Promise<Scene> {
     edges: EDGES,
     known: message(known),
     withoutServiceToken: message({ certificate: known.certificate, user: known.user }),
+    flood: {
+      fields: fields({ certificate: known.certificate, user: known.user }),
+      userToken: known.user,
+      serviceToken: known.service,
+    },
     freshServiceTokens: (count) =>
       times(count, async () => message({ ...known, service: await serviceToken(TOKEN_SECONDS) })),
     freshUserTokens: (count) => {
