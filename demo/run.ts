@@ -40,7 +40,7 @@ async function invitation(mesh: Mesh): Promise<string> {
   const gateway = `--cacert ${rootFile} --resolve ${WEB_HOST}:${PORTS.inbound}:${mesh.addressOf('gateway')} https://${WEB_HOST}:${PORTS.inbound}`
   const svid = join(mesh.directory, 'payment-service/tls/svid')
   return `
-The mesh is up. As the application of checkout-service, through its own sidecar:
+The mesh is up. As the application of checkout-service, then of email-service, through their own sidecars:
   curl -si -H 'host: inventory-service' ${sidecar('checkout-service')}/api/stock/lamp
   curl -si -H 'host: payment-service' ${sidecar('email-service')}/api/payments/9
 

@@ -35,6 +35,9 @@ export type StartOptions = {
   readonly replayGuard?: ReplayGuard
 }
 
+/** A bundle that comes or a sink that breaks is in grpc.health this much later at most. */
+const READINESS_LOOK_MS = 500
+
 /** A Portcullis that answers. */
 export type Running = {
   readonly listeners: readonly { readonly name: string; readonly address: string }[]
@@ -89,7 +92,11 @@ async function open(
   })
   const listeners: { name: string; listener: GrpcListener }[] = []
   let serving = false
-  const isReady = (): boolean => serving && (sink.broken === undefined || config.audit.overflow === 'Drop')
+  const isReady = (): boolean =>
+    serving &&
+    (sink.broken === undefined || config.audit.overflow === 'Drop') &&
+    // Without it nobody of this mesh could be believed.
+    (!config.trustDomains.has(config.trustDomain) || trust.bundles.get(config.trustDomain) !== undefined)
   const tellReadiness = (): void => {
     for (const { listener } of listeners) listener.setServing(isReady())
   }
@@ -164,6 +171,8 @@ async function open(
   if (publicServer) undo.push(() => publicServer.close())
   serving = true
   tellReadiness()
+  const readinessLook = setInterval(tellReadiness, READINESS_LOOK_MS).unref()
+  undo.push(() => clearInterval(readinessLook))
   log('info', 'ready', { listeners: listeners.map(({ name, listener }) => `${name} ${listener.address}`) })
 
   return {

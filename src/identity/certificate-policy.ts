@@ -143,9 +143,15 @@ function refusal(reason: RefusalReason, message: string): CertificateRefusal {
   return { reason, message }
 }
 
-function isRevoked({ spiffeId, path }: DatedIdentity, policy: CertificatePolicy): boolean {
+/** For callers that no certificate stands for: their identity alone can be revoked. */
+export function isRevokedIdentity(spiffeId: SpiffeId, policy: CertificatePolicy): boolean {
   if (policy.revokedIdentities.has(spiffeId.text)) return true
   for (const pattern of policy.revokedPatterns) if (pattern.matches(spiffeId)) return true
+  return false
+}
+
+function isRevoked({ spiffeId, path }: DatedIdentity, policy: CertificatePolicy): boolean {
+  if (isRevokedIdentity(spiffeId, policy)) return true
   for (const { serialHex, serialOfIssuer, sha256Hex } of path) {
     if (policy.revokedSha256.has(sha256Hex)) return true
     if (policy.revokedSerials.has(serialHex) || policy.revokedSerials.has(serialOfIssuer)) return true

@@ -22,6 +22,7 @@ export type ServiceOf = (id: SpiffeId) => string | undefined
 export type Verifiers = {
   readonly serviceTokenHeader: string
   readonly certificate: (request: AccessRequest, nowMs: number) => Eventually<Verified<WorkloadPrincipal>>
+  readonly isRevoked: (id: SpiffeId) => boolean
   /** The caller whom a trusted proxy names in x-forwarded-client-cert. */
   readonly forwarded: (
     xfcc: string,
@@ -105,6 +106,7 @@ export function identify(
     const workload = caller.value
     if (!workload && listener.peerIdentity !== 'None' && listener.mtls === 'Strict')
       return peer.value ? CALLER_REQUIRED : CERTIFICATE_REQUIRED
+    if (isRevoked(workload, verifiers)) return REVOKED
     // Behind a trusted proxy a token stands in for nobody: the proxy's own edge could not be asked for.
     const mayStandIn = listener.mtls === 'Permissive' && listener.peerIdentity !== 'None' && !peer.value
 
@@ -122,6 +124,7 @@ export function identify(
     const holder = { workload, mayStandIn, target, serviceOf }
     return andThen(jwtSvid.verify(authorization, holder, nowMs), (svid) => {
       if (!svid.ok) return svid
+      if (isRevoked(svid.value, verifiers)) return REVOKED
       const evidence = {
         request,
         listener: listener.name,

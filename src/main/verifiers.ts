@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config/config.js'
+import { isRevokedIdentity } from '../identity/certificate-policy.js'
 import { CertificateVerifier } from '../identity/certificate-verifier.js'
 import { ForwardedCallerVerifier } from '../identity/forwarded-caller.js'
 import { DpopNonces } from '../identity/dpop-nonce.js'
@@ -57,6 +58,7 @@ export function openVerifiers(
   const { dpop } = config.userTokens
   return {
     serviceTokenHeader: config.serviceTokens.header,
+    isRevoked: (id) => isRevokedIdentity(id, trust.policy),
     certificate: (request, nowMs) => certificates.verify(request, nowMs),
     forwarded: (xfcc, proxy, rules, nowMs) => forwarded.verify(xfcc, proxy, rules, nowMs),
     serviceToken: serviceTokenVerifier({

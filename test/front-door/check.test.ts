@@ -4,7 +4,9 @@ import type { CheckFields } from '../support/envoy-wire.js'
 import { hmacWithPublicKey, signedToken, testKey, unsignedToken } from '../support/tokens.js'
 import { frontDoor, NOW_SECONDS } from './door.js'
 
-const door = frontDoor()
+const door = frontDoor({
+  certificates: { revoked: { identities: ['spiffe://cluster.local/ns/shop/sa/gone'] } },
+})
 const WEB = 'spiffe://cluster.local/ns/shop/sa/web'
 const PAY = 'spiffe://cluster.local/ns/shop/sa/pay'
 const READ: CheckFields = { destinationPrincipal: PAY, method: 'GET', path: '/api/payments/7' }
@@ -46,7 +48,25 @@ const withAuthorization = (authorization: string): CheckFields => ({
 })
 const FRESH_MFA = { mfa_verified: true, auth_time: NOW_SECONDS - 60, amr: ['mfa'] }
 
+const GONE = 'spiffe://cluster.local/ns/shop/sa/gone'
 const refusals: readonly Case[] = [
+  {
+    name: 'a revoked identity by certificate',
+    fields: () => ({ ...door.peer(GONE), ...READ }),
+    reason: 'certificate-revoked',
+  },
+  {
+    name: 'a revoked identity by principal',
+    listener: 'istio',
+    fields: () => ({ ...READ, principal: GONE }),
+    reason: 'certificate-revoked',
+  },
+  {
+    name: 'a revoked identity where the target only watches',
+    listener: 'istio',
+    fields: () => ({ ...READ, principal: GONE, path: '/tried' }),
+    reason: 'certificate-revoked',
+  },
   // What can't be read or could mean two things.
   ...[
     '/api/payments/../admin',
