@@ -22,6 +22,7 @@ export type ServiceOf = (id: SpiffeId) => string | undefined
 export type Verifiers = {
   readonly serviceTokenHeader: string
   readonly certificate: (request: AccessRequest, nowMs: number) => Eventually<Verified<WorkloadPrincipal>>
+  /** Whether a SPIFFE ID is on the deny-list, whatever it was proved by. */
   readonly isRevoked: (id: SpiffeId) => boolean
   /** The caller whom a trusted proxy names in x-forwarded-client-cert. */
   readonly forwarded: (
@@ -106,7 +107,7 @@ export function identify(
     const workload = caller.value
     if (!workload && listener.peerIdentity !== 'None' && listener.mtls === 'Strict')
       return peer.value ? CALLER_REQUIRED : CERTIFICATE_REQUIRED
-    if (isRevoked(workload, verifiers)) return REVOKED
+    if (isGone(workload, verifiers)) return IDENTITY_REVOKED
     // Behind a trusted proxy a token stands in for nobody: the proxy's own edge could not be asked for.
     const mayStandIn = listener.mtls === 'Permissive' && listener.peerIdentity !== 'None' && !peer.value
 
@@ -124,7 +125,7 @@ export function identify(
     const holder = { workload, mayStandIn, target, serviceOf }
     return andThen(jwtSvid.verify(authorization, holder, nowMs), (svid) => {
       if (!svid.ok) return svid
-      if (isRevoked(svid.value, verifiers)) return REVOKED
+      if (isGone(svid.value, verifiers)) return IDENTITY_REVOKED
       const evidence = {
         request,
         listener: listener.name,
@@ -148,19 +149,33 @@ function verifyTokens(
     if (serviceToken === undefined) {
       return { ok: true, identity: { workload: holder.workload, serviceToken: undefined, user: user.value } }
     }
-    return andThen(verifiers.serviceToken(serviceToken, holder, nowMs), (verified) =>
-      verified.ok
-        ? {
-            ok: true,
-            identity: {
-              workload: verified.value.workload,
-              serviceToken: verified.value.token,
-              user: user.value,
-            },
-          }
-        : verified,
-    )
+    return andThen(verifiers.serviceToken(serviceToken, holder, nowMs), (verified) => {
+      if (!verified.ok) return verified
+      const { workload, token } = verified.value
+      if (isGone(workload, verifiers)) return IDENTITY_REVOKED
+      return { ok: true, identity: { workload, serviceToken: token, user: user.value } }
+    })
   })
+}
+
+/**
+ * A certificate, forwarded or not, was held against revocation with everything in it; here the others' identities are.
+ * Before any later credential can fail: revocation holds in every mode.
+ */
+function isGone(workload: WorkloadPrincipal | undefined, { isRevoked }: Verifiers): boolean {
+  switch (workload?.verifiedBy) {
+    case 'principal':
+    case 'service-token':
+    case 'jwt-svid':
+      return isRevoked(workload.spiffeId)
+    default:
+      return false
+  }
+}
+
+const IDENTITY_REVOKED: Identified = {
+  ok: false,
+  refusal: { reason: 'certificate-revoked', message: "the caller's identity is revoked" },
 }
 
 const NOBODY: Verified<undefined> = { ok: true, value: undefined }
