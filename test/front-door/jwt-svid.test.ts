@@ -8,6 +8,7 @@ import { NOW_SECONDS, POLICY } from './door.js'
 
 const WEB = 'spiffe://cluster.local/ns/shop/sa/web'
 const PAY = 'spiffe://cluster.local/ns/shop/sa/pay'
+const GONE = 'spiffe://cluster.local/ns/shop/sa/gone'
 const CRON = 'spiffe://cluster.local/ns/shop/sa/cron'
 const root = createAuthority({ name: 'root' })
 const der = Buffer.from(root.certificatePem.replace(/-----[^-]+-----|\s/g, ''), 'base64').toString('base64')
@@ -50,6 +51,7 @@ beforeAll(async () => {
       'cluster.local': { bundle: { file: './pki/local.json' } },
       'partner.example': { bundle: { file: './pki/partner.json' } },
     },
+    certificates: { revoked: { identities: [GONE] } },
     userTokens: {
       issuers: [{ issuer: 'https://idp.example', audiences: ['shop'], jwksFile: './keys/idp.json' }],
     },
@@ -115,6 +117,7 @@ describe('refused where a JWT-SVID may stand in', () => {
     ['ten minutes long', 'service-token-lifetime', () => svid({ exp: NOW_SECONDS + 600 })],
     ['of tomorrow', 'service-token-lifetime', () => svid({ nbf: NOW_SECONDS + 60 })],
     ['a caller that does not declare the call', 'call-not-allowed', () => svid({ sub: CRON })],
+    ['a revoked identity', 'certificate-revoked', () => svid({ sub: GONE })],
     ["a user's token with a SPIFFE ID for subject", 'certificate-required', () => userToken({ sub: WEB })],
   ])('%s: %s', async (_name, reason, token) => {
     const answer = await portcullis.check(read(token()), 'lenient')
