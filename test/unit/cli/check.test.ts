@@ -77,6 +77,16 @@ describe('wrong usage is exit 2 and no decision', () => {
       says: 'exclude each other',
     },
     { name: 'a role without a user', args: [...PAYMENT, '--role', 'admin'], says: 'need --user' },
+    {
+      name: 'a proxy without a caller',
+      args: [...PAYMENT, '--via', 'edge/gateway'],
+      says: '--via needs --caller',
+    },
+    {
+      name: 'a proxy that is no workload',
+      args: [...PROCESS, ...CHECKOUT, '--via', 'spiffe://a'],
+      says: '--via spiffe://a is neither',
+    },
     { name: 'a scope without a workload', args: [...PAYMENT, ...SCOPE], says: 'needs --caller' },
     {
       name: 'a workload at a gateway',
@@ -315,6 +325,17 @@ describe('what it prints', () => {
     const { stdout } = await runCli(['check', '--policy', directory, ...PROCESS, ...CHECKOUT], io)
     expect(stdout.includes('\u001b[')).toBe(coloured)
   })
+})
+
+test('a proxy needs the edge too, and its steps are told apart', async () => {
+  const run = await check(...PROCESS, ...CHECKOUT, ...SCOPE, '--via', 'shop/order-service')
+  expect(run.exitCode).toBe(1)
+  expect(run.stdout).toContain('DENY  rule-not-matched')
+  expect(run.stdout).toContain('forwarded by the proxy spiffe://cluster.local/ns/shop/sa/order-service')
+  expect(run.stdout).toMatch(/✓ proxy calls +shop\/order-service calls shop\/payment-service/)
+  expect(run.stdout).toMatch(/✗ proxy rules /)
+  const self = await check(...PROCESS, ...CHECKOUT, ...SCOPE, '--via', 'shop/checkout-service')
+  expect(self.exitCode).toBe(0)
 })
 
 test('a configuration gives policy, trust domain and claim mapping', async () => {
