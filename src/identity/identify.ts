@@ -168,7 +168,9 @@ function isGone(workload: WorkloadPrincipal | undefined, { isRevoked }: Verifier
     case 'service-token':
     case 'jwt-svid':
       return isRevoked(workload.spiffeId)
-    default:
+    case 'certificate':
+    case 'forwarded':
+    case undefined:
       return false
   }
 }
