@@ -163,16 +163,8 @@ function verifyTokens(
  * Before any later credential can fail: revocation holds in every mode.
  */
 function isGone(workload: WorkloadPrincipal | undefined, { isRevoked }: Verifiers): boolean {
-  switch (workload?.verifiedBy) {
-    case 'principal':
-    case 'service-token':
-    case 'jwt-svid':
-      return isRevoked(workload.spiffeId)
-    case 'certificate':
-    case 'forwarded':
-    case undefined:
-      return false
-  }
+  if (!workload || workload.verifiedBy === 'certificate' || workload.verifiedBy === 'forwarded') return false
+  return isRevoked(workload.spiffeId)
 }
 
 const IDENTITY_REVOKED: Identified = {
