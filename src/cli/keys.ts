@@ -49,7 +49,7 @@ async function generate({ algorithm, out, output }: Options, io: CliIo): Promise
     await mkdir(dirname(out), { recursive: true })
     await createAll(files)
   } catch (error) {
-    io.stderr(`error: ${error instanceof Error ? error.message : String(error)}\n`)
+    io.stderr(`error: ${wording(error)}\n`)
     io.exitCode = 2
     return
   }
@@ -75,4 +75,12 @@ async function createAll(files: readonly NewFile[]): Promise<void> {
     await Promise.all(created.map((path) => rm(path, { force: true })))
     throw error
   }
+}
+
+/** Files are never overwritten, so the usual failure is one that is there already. */
+function wording(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return 'code' in error && error.code === 'EEXIST' && 'path' in error
+    ? `${String(error.path)} is there already; choose another --out`
+    : error.message
 }

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
-import type { Config } from '../config/config.js'
+import type { LoadedConfig } from '../config/load.js'
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-file.js'
 import type { CliIo } from './io.js'
+import { placeOfNamedFile } from './named-files.js'
 
 /** `portcullis serve`. */
 export function register(program: Command, io: CliIo): void {
@@ -12,12 +13,16 @@ export function register(program: Command, io: CliIo): void {
     )
     .action(async (options: ConfigOptions) => {
       const loaded = await readConfig(options, io)
-      if (loaded) await serve(loaded.config, io)
+      if (loaded) await serve(loaded, (problem) => placeOfNamedFile(problem, options.config, loaded), io)
     })
 }
 
 /** Runs until a signal; exit code 2 with every problem when it could not start, and then nothing listens. */
-async function serve(config: Config, io: CliIo): Promise<void> {
+async function serve(
+  { config }: LoadedConfig,
+  placeOf: (problem: string) => string | undefined,
+  io: CliIo,
+): Promise<void> {
   const { start, StartFailure } = await import('../main.js')
   const stop = awaitStopSignal()
   try {
@@ -28,11 +33,17 @@ async function serve(config: Config, io: CliIo): Promise<void> {
     if (process.stdout.writableLength > 0) process.exit()
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error
-    for (const problem of error.problems) io.stderr(`error: ${problem}\n`)
+    for (const problem of error.problems) io.stderr(`${worded(problem, placeOf(problem))}\n`)
     io.exitCode = 2
   } finally {
     stop.close()
   }
+}
+
+/** As compilers write it; a policy's problem has its own place already. */
+function worded(problem: string, place: string | undefined): string {
+  if (/^(?:error: |\S+:\d+:\d+: )/.test(problem)) return problem
+  return `${place === undefined ? '' : `${place}: `}error: ${problem}`
 }
 
 /** `asked` resolves with the first signal; the second one ends the process as if nobody had listened. */

@@ -167,8 +167,8 @@ function placeInFile(document: SourcedDocument, pointer: Pointer): string {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return 'default'
     value = Reflect.get(value, step)
   }
-  const { file, line } = document.positionOf(pointer)
-  return `${file}:${line}`
+  const { file, line, column } = document.positionOf(pointer)
+  return `${file}:${line}:${column}`
 }
 
 function problemAt(code: string, message: string, position: Problem['position']): Problem {

@@ -1,4 +1,3 @@
-import { relative } from 'node:path'
 import { listPolicyFiles, readFileBounded } from '../adapters/files.js'
 import type { Config } from '../config/config.js'
 import { loadPolicy, type LoadedPolicy, type Policy } from '../policy/load-policy.js'
@@ -58,7 +57,6 @@ export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePoli
   }
 }
 
-/** Documents are named by their place below the directory, as operators name them. */
 async function load({ policy, trustDomain, trustDomains }: PolicyPlace): Promise<LoadedPolicy> {
   const { directory } = policy
   const listed = await listPolicyFiles(directory)
@@ -67,11 +65,15 @@ async function load({ policy, trustDomain, trustDomains }: PolicyPlace): Promise
   const problems = []
   for (const path of listed.files) {
     const read = await readFileBounded(path, MAX_FILE_BYTES)
-    if (read.ok) files.push({ file: relative(directory, path), text: read.bytes })
+    if (read.ok) files.push({ file: path, text: read.bytes })
     else problems.push(read.problem)
   }
   if (problems.length > 0) return refused(problems)
-  return loadPolicy(files, { localTrustDomain: trustDomain, trustDomains: [...trustDomains.keys()] })
+  return loadPolicy(files, {
+    localTrustDomain: trustDomain,
+    trustDomains: [...trustDomains.keys()],
+    directory,
+  })
 }
 
 function refused(messages: readonly string[]): LoadedPolicy {

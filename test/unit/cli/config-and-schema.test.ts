@@ -61,7 +61,7 @@ describe('config print', () => {
   test('as YAML with origins, usable as it is', async () => {
     const { out, exitCode } = await run('config', 'print', '-c', file, '--set', 'health.listen=')
     expect(exitCode).toBe(0)
-    expect(out).toContain(`name: mesh # ${file}:3\n`)
+    expect(out).toContain(`name: mesh # ${file}:3:21\n`)
     expect(out).toContain('timeout: 20s # default\n')
     expect(out).toContain('    principalTrustDomains: [] # default\n')
     expect(out).toContain('delay: 1s # PORTCULLIS__DRAIN__DELAY\n')

@@ -740,7 +740,7 @@ upstreamHeaders: { userId: "", deviceTrust: "" }
   test('tells where a value came from', () => {
     const loaded = load(GOOD, { env: { PORTCULLIS__DRAIN__TIMEOUT: '3s' }, flags: { showMessages: 'true' } })
     if ('problems' in loaded) throw new Error('refused')
-    expect(loaded.originOf(['listeners', 0, 'name'])).toBe('/etc/portcullis/portcullis.yaml:3')
+    expect(loaded.originOf(['listeners', 0, 'name'])).toBe('/etc/portcullis/portcullis.yaml:3:21')
     expect(loaded.originOf(['listeners', 0, 'role'])).toBe('default')
     expect(loaded.originOf(['drain', 'timeout'])).toBe('PORTCULLIS__DRAIN__TIMEOUT')
     expect(loaded.originOf(['drain', 'delay'])).toBe('default')
