@@ -168,17 +168,25 @@ describe('loadConfig refuses', () => {
       says: '`target: route` is for `role: Gateway` only',
     },
     ...[
-      [
-        'a trusted proxy of a trust domain',
-        { identity: 'spiffe://a' },
-        'must be the SPIFFE ID of one workload',
-      ],
-      ['a trusted proxy by a pattern', { identity: 'spiffe://a/ns/*/sa/b' }, 'must be the SPIFFE ID of one'],
-      ['a trusted proxy for nobody', { identity: 'spiffe://a/b' }, '(trust-domains-missing)'],
-    ].map(([name, proxy, says]) => ({
-      name: String(name),
+      {
+        name: 'a trusted proxy of a trust domain',
+        proxy: { identity: 'spiffe://a' },
+        says: 'must be the SPIFFE ID of one workload',
+      },
+      {
+        name: 'a trusted proxy by a pattern',
+        proxy: { identity: 'spiffe://a/ns/*/sa/b' },
+        says: 'must be the SPIFFE ID of one',
+      },
+      {
+        name: 'a trusted proxy for nobody',
+        proxy: { identity: 'spiffe://a/b' },
+        says: '(trust-domains-missing)',
+      },
+    ].map(({ name, proxy, says }) => ({
+      name,
       text: listener({ trustedProxies: [proxy] }),
-      says: String(says),
+      says,
     })),
     {
       name: 'a trusted proxy twice',
@@ -196,33 +204,37 @@ describe('loadConfig refuses', () => {
       says: '`trustedProxies` says nothing under `peerIdentity: None`',
     },
     ...[
-      ['an assertion without a key', { issuer: 'a' }, 'keyFile'],
-      ['an assertion without an issuer', { keyFile: 'a' }, 'issuer'],
-      [
-        'an assertion signed slowly',
-        { issuer: 'a', keyFile: 'a', algorithm: 'RS256' },
-        'none of ES256, EdDSA',
-      ],
-      ['an assertion for a day', { issuer: 'a', keyFile: 'a', lifetime: '1d' }, 'must be from 1s to 1h'],
-      [
-        'an assertion used too long',
-        { issuer: 'a', keyFile: 'a', reuse: '16s' },
-        'longer than half of `lifetime`',
-      ],
-      [
-        'an assertion in a header that is taken',
-        { issuer: 'a', keyFile: 'a', header: 'x-user-id' },
-        '(header-twice)',
-      ],
-      [
-        'an assertion in a reserved header',
-        { issuer: 'a', keyFile: 'a', header: 'cookie' },
-        '(reserved-header)',
-      ],
-    ].map(([name, assertion, says]) => ({
-      name: String(name),
+      { name: 'an assertion without a key', assertion: { issuer: 'a' }, says: 'keyFile' },
+      { name: 'an assertion without an issuer', assertion: { keyFile: 'a' }, says: 'issuer' },
+      {
+        name: 'an assertion signed slowly',
+        assertion: { issuer: 'a', keyFile: 'a', algorithm: 'RS256' },
+        says: 'none of ES256, EdDSA',
+      },
+      {
+        name: 'an assertion for a day',
+        assertion: { issuer: 'a', keyFile: 'a', lifetime: '1d' },
+        says: 'must be from 1s to 1h',
+      },
+      {
+        name: 'an assertion used too long',
+        assertion: { issuer: 'a', keyFile: 'a', reuse: '16s' },
+        says: 'longer than half of `lifetime`',
+      },
+      {
+        name: 'an assertion in a header that is taken',
+        assertion: { issuer: 'a', keyFile: 'a', header: 'x-user-id' },
+        says: '(header-twice)',
+      },
+      {
+        name: 'an assertion in a reserved header',
+        assertion: { issuer: 'a', keyFile: 'a', header: 'cookie' },
+        says: '(reserved-header)',
+      },
+    ].map(({ name, assertion, says }) => ({
+      name,
       text: `${GOOD}upstreamAssertion: ${JSON.stringify(assertion)}`,
-      says: String(says),
+      says,
     })),
     {
       name: 'a public port on a Unix socket',
