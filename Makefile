@@ -23,6 +23,7 @@ demo: $(built) ## The example mesh with real Envoys, and calls through it; ARGS=
 
 test: $(built) ## Every test, those through real Envoys too
 	@$(envoy) && export ENVOY_BIN && npm run --silent test && npm run --silent test:e2e
+	@if [ -d ../shared/corpora ]; then npm run --silent conformance -- ../shared/corpora; fi
 
 lint: $(built) ## Types, format, lint, and the doors between the rooms
 	@npm run --silent lint

@@ -104,9 +104,9 @@ function fit<Schema extends TSchema>(
   const { value } = source
   if (matchesShape(schema, value)) return { document: make(value), problems: [] }
   const findings = shapeFindings(schema, value)
-  const later = findings.filter(isCel).map(({ pointer }) => pointer.slice(0, -1).join('/'))
+  const later = new Set(findings.filter(isCel).map(({ pointer }) => pointer.slice(0, -1).join('/')))
   const problems = findings
-    .filter(({ code, pointer }) => code !== 'missing-field' || !later.includes(pointer.join('/')))
+    .filter(({ code, pointer }) => code !== 'missing-field' || !later.has(pointer.join('/')))
     .filter(({ pointer }) => !source.isReported?.(pointer))
     .map((finding): Problem => {
       const position = source.positionOf(finding.pointer, finding.what)
