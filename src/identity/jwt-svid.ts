@@ -6,7 +6,7 @@ import type { JwtSvidVerifier, TokenHolder, Verified } from './identify.js'
 import { mediaTypeOf, parseJwt, type Jwt } from './jwt.js'
 import type { KeySource } from './key-source.js'
 import type { WorkloadPrincipal } from './principal.js'
-import { namesTarget, SERVICE_TOKEN_SKEW_MS } from './service-token.js'
+import { namesTarget, NOT_ONE_AUDIENCE, SERVICE_TOKEN_SKEW_MS, singleAudience } from './service-token.js'
 import { verifyToken, type NormalisedClaims, type TokenKind, type TokenVerdict } from './signed-token.js'
 import { parseSpiffeId, type SpiffeId } from './spiffe-id.js'
 import type { VerdictCache } from './verdict-cache.js'
@@ -101,8 +101,9 @@ function readJwtSvid(claims: Jwt['claims']): NormalisedClaims<JwtSvidClaims> {
     return { ok: false, problem: '`sub` is not the SPIFFE ID of a workload' }
   }
   const audiences = readTexts(claims, 'aud')
-  const audience = audiences === 'wrong' || audiences?.length !== 1 ? undefined : audiences[0]
-  if (audience === undefined) return { ok: false, problem: '`aud` is not one single audience' }
+  if (audiences === 'wrong') return { ok: false, problem: '`aud` is not text or a list of texts' }
+  const audience = singleAudience(audiences)
+  if (audience === undefined) return NOT_ONE_AUDIENCE
   const expiresAtMs = readDateMs(claims, 'exp')
   const issuedAtMs = readDateMs(claims, 'iat') ?? 0
   const notBeforeMs = readDateMs(claims, 'nbf') ?? 0

@@ -103,8 +103,9 @@ export function readServiceToken(jwt: Jwt, issuer: ServiceTokenIssuer): Normalis
     return claimProblem('`iat`, `exp` or `nbf` is not a time')
   }
   const audiences = readTexts(claims, 'aud')
-  const audience = audiences === 'wrong' || audiences?.length !== 1 ? undefined : audiences[0]
-  if (audience === undefined) return claimProblem('`aud` is not one single audience')
+  if (audiences === 'wrong') return claimProblem('`aud` is not text or a list of texts')
+  const audience = singleAudience(audiences)
+  if (audience === undefined) return NOT_ONE_AUDIENCE
   const sub = readText(claims, 'sub', 2048)
   if (sub === 'wrong') return claimProblem('`sub` is not text')
   const subject = sub && parseSpiffeId(sub.text)
@@ -127,6 +128,17 @@ export function readServiceToken(jwt: Jwt, issuer: ServiceTokenIssuer): Normalis
     },
   }
 }
+
+/** A token for several would be good at each of them. */
+export function singleAudience(audiences: readonly string[] | undefined): string | undefined {
+  return audiences?.length === 1 ? audiences[0] : undefined
+}
+
+export const NOT_ONE_AUDIENCE = {
+  ok: false,
+  reason: 'service-token-audience',
+  problem: '`aud` is not one single audience',
+} as const
 
 function mayClaim(patterns: readonly string[], scope: string): boolean {
   return patterns.some((pattern) =>

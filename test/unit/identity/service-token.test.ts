@@ -153,10 +153,11 @@ describe('a service token is refused', () => {
       'malformed',
       () => signedToken(key, { ...CLAIMS, jti: 'j'.repeat(257) }),
     ],
-    ['without audience', 'malformed', () => signedToken(key, { ...CLAIMS, aud: undefined })],
+    ['with a number for audience', 'malformed', () => signedToken(key, { ...CLAIMS, aud: 1 })],
+    ['without audience', 'audience', () => signedToken(key, { ...CLAIMS, aud: undefined })],
     [
       'with two audiences',
-      'malformed',
+      'audience',
       () => signedToken(key, { ...CLAIMS, aud: ['shop/payment-service', 'x'] }),
     ],
     ['with scopes and scope', 'malformed', () => signedToken(key, { ...CLAIMS, scope: 'payments:process' })],
