@@ -42,9 +42,12 @@ export function prepareReplies(
   wording: RefusalWording,
   assertionHeader = '',
 ): ReplyOptions {
-  const names = [...Object.values(upstreamHeaders), assertionHeader, DECISION_ID_HEADER].filter(
-    (name) => name !== '',
-  )
+  const names = [
+    ...Object.values(upstreamHeaders),
+    assertionHeader,
+    DECISION_ID_HEADER,
+    REASON_HEADER,
+  ].filter((name) => name !== '')
   return {
     upstreamHeaders,
     assertionHeader,
@@ -110,7 +113,8 @@ function allowReply(
   for (const inbound of request.http.headers.names()) {
     if (!inbound.includes('_') && !options.ownNames.has(inbound)) continue
     const own = options.ownNames.get(dashed(inbound))
-    if (own === undefined || own === inbound) continue
+    // The reason is for callers alone: nothing sets it for an upstream, so a caller's copy is taken away.
+    if (own === undefined || (own === inbound && own !== REASON_HEADER)) continue
     if (enforced || own === DECISION_ID_HEADER) remove.push(inbound)
   }
   return writeAllow({ set, remove, respond: [idSetting], removeQueryParameters: [], metadata })

@@ -583,6 +583,8 @@ test('the upstream learns who calls, and copies of the caller are overwritten or
     'x-user-roles': 'admin',
     'X-Caller_Spiffe-Id': 'x'.toLowerCase(),
     'x-portcullis-obligations': 'none',
+    'x-portcullis-reason': 'allowed',
+    x_portcullis_reason: 'allowed',
   }
   const fields = withUser('/profile', { roles: ['reader'], device_trust_level: 'low' })
   const { reply, headers } = await door.portcullis.check({
@@ -600,7 +602,12 @@ test('the upstream learns who calls, and copies of the caller are overwritten or
     'x-caller-spiffe-id': WEB,
     'x-portcullis-obligations': 'read-only',
   })
-  expect(reply.ok_response?.headers_to_remove.toSorted()).toEqual(['x-caller_spiffe-id', 'x_user_id'])
+  expect(reply.ok_response?.headers_to_remove.toSorted()).toEqual([
+    'x-caller_spiffe-id',
+    'x-portcullis-reason',
+    'x_portcullis_reason',
+    'x_user_id',
+  ])
   for (const option of reply.ok_response?.headers ?? [])
     expect(option.append_action).toBe('OVERWRITE_IF_EXISTS_OR_ADD')
 })
