@@ -131,7 +131,10 @@ export function checkCertificate(
   return undefined
 }
 
-const REVOKED = refusal('certificate-revoked', 'the certificate, its issuer or its identity is revoked')
+export const REVOKED = refusal(
+  'certificate-revoked',
+  'the certificate, its issuer or its identity is revoked',
+)
 const EXPIRED = refusal('certificate-expired', 'the certificate or one of its issuers has expired')
 const NOT_YET_VALID = refusal(
   'certificate-not-yet-valid',
@@ -150,7 +153,11 @@ export function isRevokedIdentity(spiffeId: SpiffeId, policy: CertificatePolicy)
   return false
 }
 
-function isRevoked({ spiffeId, path }: DatedIdentity, policy: CertificatePolicy): boolean {
+/** Whether the operator's deny-list names the identity or a certificate of the path. */
+export function isRevoked(
+  { spiffeId, path }: Pick<DatedIdentity, 'spiffeId' | 'path'>,
+  policy: CertificatePolicy,
+): boolean {
   if (isRevokedIdentity(spiffeId, policy)) return true
   for (const { serialHex, serialOfIssuer, sha256Hex } of path) {
     if (policy.revokedSha256.has(sha256Hex)) return true

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { AccessRequest } from '../request/access-request.js'
-import type { CertificatePolicy } from './certificate-policy.js'
+import { type CertificatePolicy, isRevoked, REVOKED } from './certificate-policy.js'
 import { andThen, type Eventually } from './eventually.js'
 import type { Verified } from './identify.js'
 import {
@@ -75,7 +75,11 @@ export class CertificateVerifier {
   }
 
   #check(verdict: LeafVerdict, principal: string, nowMs: number): Verified<WorkloadPrincipal> {
-    if (!verdict.ok) return { ok: false, refusal: { reason: verdict.reason, message: verdict.message } }
+    if (!verdict.ok) {
+      const { claimed, reason, message } = verdict
+      const revoked = claimed !== undefined && isRevoked(claimed, this.#policy)
+      return { ok: false, refusal: revoked ? REVOKED : { reason, message } }
+    }
     const refusal = checkLeaf(verdict, principal, this.#policy, nowMs)
     return refusal ? { ok: false, refusal } : { ok: true, value: verdict.workload }
   }

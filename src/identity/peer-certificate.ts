@@ -1,4 +1,5 @@
 import {
+  type CertificateMarks,
   checkCertificate,
   type CertificatePolicy,
   type CertificateRefusal,
@@ -23,6 +24,8 @@ export type CertificateFailure = CertificateRefusal & {
   readonly ok: false
   /** When the answer may change because a validity begins, in milliseconds since the epoch. */
   readonly changesAtMs?: number | undefined
+  /** What a leaf without a good path says it is: believed in nothing, but asked for revocation, which holds in every mode. */
+  readonly claimed?: Pick<DatedIdentity, 'spiffeId' | 'path'> | undefined
 }
 
 export type LeafVerdict = VerifiedLeaf | CertificateFailure
@@ -59,9 +62,12 @@ export async function verifyLeafCertificate(
 ): Promise<LeafVerdict> {
   const svid = readSvidLeaf(leaf)
   if (!svid.ok) return failure('svid-invalid', svid.problem)
-  const { trustDomain } = svid.spiffeId
+  const { spiffeId } = svid
+  const { trustDomain } = spiffeId
+  const claimed = { spiffeId, path: [marksOf(leaf)] }
   const bundle = bundles.get(trustDomain)
-  if (!bundle) return failure('untrusted-domain', `trust domain ${trustDomain} has no bundle here`)
+  if (!bundle)
+    return { ...failure('untrusted-domain', `trust domain ${trustDomain} has no bundle here`), claimed }
   const answer = await findPath({
     leaf,
     anchors: bundle.anchors,
@@ -69,21 +75,20 @@ export async function verifyLeafCertificate(
     nowMs,
     issuerProblem: signingCertificateProblem,
   })
-  if (!answer.ok) return pathFailure(answer)
+  if (!answer.ok) return { ...pathFailure(answer), claimed }
   return {
     ok: true,
-    spiffeId: svid.spiffeId,
-    workload: { spiffeId: svid.spiffeId, verifiedBy: 'certificate', certificateSha256: leaf.sha256Hex },
+    spiffeId,
+    workload: { spiffeId, verifiedBy: 'certificate', certificateSha256: leaf.sha256Hex },
     notBeforeMs: answer.notBeforeMs,
     notAfterMs: answer.notAfterMs,
     lifetimeMs: leaf.notAfterMs - leaf.notBeforeMs,
-    path: answer.path.map(({ serialHex, issuer, sha256Hex }) => ({
-      serialHex,
-      serialOfIssuer: `${serialHex}@${issuer.key}`,
-      issuerKey: issuer.key,
-      sha256Hex,
-    })),
+    path: answer.path.map(marksOf),
   }
+}
+
+function marksOf({ serialHex, issuer, sha256Hex }: X509Certificate): CertificateMarks {
+  return { serialHex, serialOfIssuer: `${serialHex}@${issuer.key}`, issuerKey: issuer.key, sha256Hex }
 }
 
 /**

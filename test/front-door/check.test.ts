@@ -56,6 +56,15 @@ const refusals: readonly Case[] = [
     reason: 'certificate-revoked',
   },
   {
+    name: 'a revoked identity whose certificate has expired, where the target only watches',
+    fields: () => ({
+      ...door.peer(GONE, { spiffeId: GONE, notBefore: new Date(Date.now() - 7_200_000), ttlSeconds: 3600 }),
+      ...READ,
+      path: '/tried',
+    }),
+    reason: 'certificate-revoked',
+  },
+  {
     name: 'a revoked identity by principal',
     listener: 'istio',
     fields: () => ({ ...READ, principal: GONE }),
