@@ -1,7 +1,6 @@
 import { constants, verify, type VerifyKeyObjectInput } from 'node:crypto'
 import type { Algorithm, Jws } from './jwt.js'
 import type { Key } from './key-set.js'
-import { signatureTurns } from './thread-turns.js'
 
 /**
  * Checks a JWS signature with one key that its algorithm is bound to. On the thread pool, so that a flood of
@@ -12,14 +11,12 @@ export function verifySignature(jws: Jws, key: Key): Promise<boolean> {
     return Promise.resolve(false)
   }
   const { digest, options } = PRIMITIVES[jws.algorithm]
-  const check = (): Promise<boolean> =>
-    new Promise((resolve, reject) => {
-      verify(digest, jws.signed, { key: key.key, ...options }, jws.signature, (error, valid) => {
-        if (error) reject(error)
-        else resolve(valid)
-      })
+  return new Promise((resolve, reject) => {
+    verify(digest, jws.signed, { key: key.key, ...options }, jws.signature, (error, valid) => {
+      if (error) reject(error)
+      else resolve(valid)
     })
-  return signatureTurns.take(check)
+  })
 }
 
 type Primitive = {

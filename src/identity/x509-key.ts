@@ -13,7 +13,6 @@ import {
   TAG,
 } from './der.js'
 import { rsaWeakness } from './rsa-strength.js'
-import { signatureTurns } from './thread-turns.js'
 
 export type KeyKind = 'rsa' | 'ec' | 'ed25519'
 
@@ -186,13 +185,11 @@ export function verifyWithKey(
   key: KeyObject,
   signature: Buffer,
 ): Promise<boolean> {
-  const check = (): Promise<boolean> =>
-    new Promise((resolve) => {
-      verify(algorithm.digest, signed, { key, ...paddingOf(algorithm) }, signature, (error, valid) => {
-        resolve(error === null && valid)
-      })
+  return new Promise((resolve) => {
+    verify(algorithm.digest, signed, { key, ...paddingOf(algorithm) }, signature, (error, valid) => {
+      resolve(error === null && valid)
     })
-  return signatureTurns.take(check)
+  })
 }
 
 /** Checks a signature here and now, for what an operator gives and not a peer. */
