@@ -1,4 +1,4 @@
-/** Size and speed of the matrix alone: `node --expose-gc --import ./test/support/ts.js bench/matrix.ts`. */
+/** Size and speed of the matrix alone; the second part of `make bench`. */
 import type { AccessRequest } from '../src/request/access-request.js'
 import { compileMatrix, serviceOfIdentity } from '../src/segmentation/compile.js'
 import { chooseEndpoint, evaluateMatrix } from '../src/segmentation/evaluate.js'
