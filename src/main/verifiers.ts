@@ -22,10 +22,10 @@ import type { LiveKeys } from './live-keys.js'
 import type { LiveTrust } from './live-trust.js'
 
 /**
- * Verifications under way at once; beyond it a never-seen credential is `overloaded`. A service token is new on
- * every call, a certificate once an hour, and its path costs several signatures.
+ * Verifications under way at once of each kind; beyond it a never-seen credential is `overloaded`. After a start a
+ * whole mesh comes with certificates that were never seen; a second's worth of them may wait.
  */
-const MAX_PENDING = { certificates: 64, tokens: 1024 }
+const MAX_PENDING = 1024
 /** UTF-16 units of the longest credential that is remembered. */
 const MAX_KEY_LENGTH = 16 * 1024
 
@@ -47,13 +47,13 @@ export function openVerifiers(
   const certificates = new CertificateVerifier(
     trust.bundles,
     trust.policy,
-    limits(config.caches.certificates, MAX_PENDING.certificates),
+    limits(config.caches.certificates, MAX_PENDING),
   )
   // Reading one is no work for another thread, so none is ever under way.
   const forwarded = new ForwardedCallerVerifier(trust.policy, limits(config.caches.certificates, 0))
-  const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
-  const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
-  const svidVerdicts = tokenVerdicts<JwtSvidClaims>(limits(config.caches.tokens, MAX_PENDING.tokens))
+  const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens, MAX_PENDING))
+  const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING))
+  const svidVerdicts = tokenVerdicts<JwtSvidClaims>(limits(config.caches.tokens, MAX_PENDING))
   const userIssuers = new Set(config.userTokens.issuers.map(({ issuer }) => issuer))
   const { dpop } = config.userTokens
   return {
@@ -90,7 +90,7 @@ export function openVerifiers(
         clockSkewMs: config.userTokens.clockSkewMs,
         nonces: dpop.nonce ? new DpopNonces(randomBytes(32), dpop.maxAgeMs) : undefined,
         replay,
-        maxPending: MAX_PENDING.tokens,
+        maxPending: MAX_PENDING,
       }),
       clockSkewMs: config.userTokens.clockSkewMs,
       verdicts: userVerdicts,

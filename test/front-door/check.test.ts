@@ -662,3 +662,9 @@ test('every decision leaves one event, and no credential is in any of them', asy
   for (const secret of ['planted-', token, user['authorization']?.slice(7) ?? 'absent'])
     expect(text).not.toContain(secret)
 })
+
+test('a mesh that comes all at once after a start is let in, each certificate verified once', async () => {
+  const fields = Array.from({ length: 200 }, () => ({ ...web(), ...READ }))
+  const answers = await Promise.all(fields.map((each) => door.portcullis.check(each, 'mesh', 10_000)))
+  expect(new Set(answers.map(({ reason }) => reason))).toEqual(new Set(['allowed']))
+})
