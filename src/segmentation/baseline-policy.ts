@@ -1,48 +1,15 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { forbidSchema, permitSchema } from './rule-schema.js'
 import {
   ApiVersionSchema,
   ClusterMetadataSchema,
-  FromSchema,
   ModeSchema,
   RequirementSchema,
-  RuleNameSchema,
   ToTargetsSchema,
   words,
 } from './vocabulary.js'
-import { ConditionSchema } from './when/condition.js'
 
-const AllowSchema = Type.Object(
-  {
-    name: RuleNameSchema,
-    from: Type.Array(FromSchema, { minItems: 1, description: 'Elements OR.' }),
-    to: Type.Optional(
-      Type.Array(ToTargetsSchema, { minItems: 1, description: 'Elements OR; default: everything.' }),
-    ),
-    when: Type.Optional(Type.Array(ConditionSchema, { description: 'All must hold.' })),
-    grantScopes: Type.Optional(
-      Type.Array(Type.String(), { description: 'Workload scopes of a caller without a service token.' }),
-    ),
-  },
-  { additionalProperties: false },
-)
-
-const ForbidSchema = Type.Object(
-  {
-    name: RuleNameSchema,
-    from: Type.Optional(
-      Type.Array(FromSchema, { minItems: 1, description: 'Elements OR; default: everyone.' }),
-    ),
-    to: Type.Optional(
-      Type.Array(ToTargetsSchema, { minItems: 1, description: 'Elements OR; default: everything.' }),
-    ),
-    when: Type.Optional(Type.Array(ConditionSchema, { description: 'All must hold.' })),
-    message: Type.Optional(
-      Type.String({ maxLength: 1024, description: 'Why, for those who read the event.' }),
-    ),
-    mode: Type.Optional(ModeSchema),
-  },
-  { additionalProperties: false },
-)
+const TO_WHAT = 'Elements OR; default: everything.'
 
 /** The platform team's: defaults, allow and forbid for every service. Source: FORMATS 1. */
 export const BaselinePolicySchema = Type.Object(
@@ -59,9 +26,13 @@ export const BaselinePolicySchema = Type.Object(
           ),
         ),
         allow: Type.Optional(
-          Type.Array(AllowSchema, { description: 'Stands for calls, consent and endpoint.' }),
+          Type.Array(permitSchema(ToTargetsSchema, TO_WHAT), {
+            description: 'Stands for calls, consent and endpoint.',
+          }),
         ),
-        forbid: Type.Optional(Type.Array(ForbidSchema, { description: 'Wins over everything.' })),
+        forbid: Type.Optional(
+          Type.Array(forbidSchema(ToTargetsSchema, TO_WHAT), { description: 'Wins over everything.' }),
+        ),
       },
       { additionalProperties: false },
     ),

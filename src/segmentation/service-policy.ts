@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { forbidSchema, permitSchema } from './rule-schema.js'
 import {
   ApiVersionSchema,
-  FromSchema,
   ModeSchema,
   NamespacedMetadataSchema,
   oneOrMore,
@@ -12,7 +12,6 @@ import {
   words,
 } from './vocabulary.js'
 import { DurationSchema } from '../schema/units.js'
-import { ConditionSchema } from './when/condition.js'
 
 const RouteSchema = Type.Object(
   {
@@ -57,38 +56,7 @@ const EndpointSchema = Type.Object(
   { additionalProperties: false },
 )
 
-const RuleSchema = Type.Object(
-  {
-    name: RuleNameSchema,
-    from: Type.Array(FromSchema, { minItems: 1, description: 'Elements OR.' }),
-    to: Type.Optional(
-      Type.Array(ToEndpointsSchema, { minItems: 1, description: 'Default: every endpoint.' }),
-    ),
-    when: Type.Optional(Type.Array(ConditionSchema, { description: 'All must hold.' })),
-    grantScopes: Type.Optional(
-      Type.Array(Type.String(), { description: 'Workload scopes of a caller without a service token.' }),
-    ),
-  },
-  { additionalProperties: false },
-)
-
-const ForbidSchema = Type.Object(
-  {
-    name: RuleNameSchema,
-    from: Type.Optional(
-      Type.Array(FromSchema, { minItems: 1, description: 'Elements OR; default: everyone.' }),
-    ),
-    to: Type.Optional(
-      Type.Array(ToEndpointsSchema, { minItems: 1, description: 'Default: every endpoint.' }),
-    ),
-    when: Type.Optional(Type.Array(ConditionSchema, { description: 'All must hold.' })),
-    message: Type.Optional(
-      Type.String({ maxLength: 1024, description: 'Why, for those who read the event.' }),
-    ),
-    mode: Type.Optional(ModeSchema),
-  },
-  { additionalProperties: false },
-)
+const TO_WHAT = 'Default: every endpoint.'
 
 /** One workload: what it calls, what it exposes, who may. Source: FORMATS 1. */
 export const ServicePolicySchema = Type.Object(
@@ -115,9 +83,13 @@ export const ServicePolicySchema = Type.Object(
         ),
         endpoints: Type.Optional(Type.Array(EndpointSchema, { description: "The target's half." })),
         rules: Type.Optional(
-          Type.Array(RuleSchema, { description: 'Once there is one, a call must match one.' }),
+          Type.Array(permitSchema(ToEndpointsSchema, TO_WHAT), {
+            description: 'Once there is one, a call must match one.',
+          }),
         ),
-        forbid: Type.Optional(Type.Array(ForbidSchema, { description: 'Wins over everything.' })),
+        forbid: Type.Optional(
+          Type.Array(forbidSchema(ToEndpointsSchema, TO_WHAT), { description: 'Wins over everything.' }),
+        ),
       },
       { additionalProperties: false },
     ),

@@ -67,13 +67,8 @@ function matches(rule: CompiledRule, facts: Facts, targetMode: Mode): boolean {
   return (!rule.to || rule.to.some((to) => isMeant(to, facts, unknown))) && (rule.when(facts) ?? unknown)
 }
 
-/** Prefixes count as the target sees its path and as the caller wrote it: a route's stripPrefix hides nothing. */
 function isMeant({ concerns, request }: To, facts: Facts, unknown: boolean): boolean {
-  if (!(concerns(compiledService(facts.target.service)) ?? unknown)) return false
-  if (matchRequest(request, facts)) return true
-  const written = facts.request.http?.path
-  if (written === undefined || written === facts.target.path) return false
-  return matchRequest(request, { ...facts, target: { ...facts.target, path: written } })
+  return (concerns(compiledService(facts.target.service)) ?? unknown) && matchRequest(request, facts)
 }
 
 function findingOf(rule: CompiledRule, facts: Facts, limits: AuthenticationLimits): Refusal | undefined {

@@ -1,29 +1,27 @@
 import { createServer, type ServerResponse } from 'node:http'
 
-export type PublicOptions = {
-  /** `host` is an IP address without brackets; port 0 is a free one. */
-  readonly listen: { readonly host: string; readonly port: number }
-  /** A JSON Web Key Set, and for how many seconds it may be kept. */
-  readonly jwks: () => { readonly body: string; readonly maxAgeSeconds: number }
-}
+/** Writes the answer to a GET of one path. */
+export type Answer = (response: ServerResponse) => void | Promise<void>
 
-export type PublicServer = {
-  /** `127.0.0.1:43121` or `[::]:9194`, with the port it got. */
+export type GetServer = {
+  /** `127.0.0.1:43121` or `[::]:8282`, with the port it got. */
   readonly address: string
   close(): Promise<void>
 }
 
-const JWKS_PATH = '/.well-known/jwks.json'
-/** What fetching a key set needs no more than: anybody may connect here. */
+/** What a probe or a fetch of keys needs no more than: longer headers or slower requests are cut off. */
 const MAX_HEADER_BYTES = 8192
 const REQUEST_TIMEOUT_MS = 5000
 const MAX_CONNECTIONS = 256
 
 /**
- * Serves GET /.well-known/jwks.json and nothing else: 404 for other paths, 405 for other methods. No request's body is
- * read. Rejects when it can't listen.
+ * Serves GET of the paths in `answers` and nothing else: 404 for other paths, 405 for other methods. No request's body
+ * is read. `host` is an IP address without brackets; port 0 is a free one. Rejects when it can't listen.
  */
-export async function startPublicServer(options: PublicOptions): Promise<PublicServer> {
+export async function startGetServer(
+  { host, port }: { readonly host: string; readonly port: number },
+  answers: ReadonlyMap<string, Answer>,
+): Promise<GetServer> {
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -32,22 +30,18 @@ export async function startPublicServer(options: PublicOptions): Promise<PublicS
       keepAliveTimeout: REQUEST_TIMEOUT_MS,
     },
     (request, response) => {
-      if ((request.url ?? '').split('?', 1)[0] !== JWKS_PATH) return refuse(response, 404, 'not found\n')
+      const answer = answers.get((request.url ?? '').split('?', 1)[0] ?? '')
+      if (answer === undefined) return refuse(response, 404, 'not found\n')
       if (request.method !== 'GET') {
         response.setHeader('allow', 'GET')
         return refuse(response, 405, 'method not allowed\n')
       }
-      const { body, maxAgeSeconds } = options.jwks()
-      response.writeHead(200, {
-        'content-type': 'application/json',
-        'cache-control': `public, max-age=${maxAgeSeconds}`,
-        'x-content-type-options': 'nosniff',
-      })
-      response.end(body)
+      // An answer may fail at once or later.
+      const answered = async (): Promise<void> => answer(response)
+      answered().catch(() => refuse(response, 500, 'failed\n'))
     },
   )
   server.maxConnections = MAX_CONNECTIONS
-  const { host, port } = options.listen
   const name = host.includes(':') ? `[${host}]` : host
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
@@ -67,12 +61,23 @@ export async function startPublicServer(options: PublicOptions): Promise<PublicS
   }
 }
 
+export function send(
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): void {
+  if (response.headersSent) return
+  response.writeHead(status, headers)
+  response.end(body)
+}
+
+/** What is left of the request is not waited for. */
 function refuse(response: ServerResponse, status: number, text: string): void {
-  // What is left of the request is not waited for.
-  response.writeHead(status, {
+  const headers = {
     'content-type': 'text/plain; charset=utf-8',
     'cache-control': 'no-store',
     connection: 'close',
-  })
-  response.end(text)
+  }
+  send(response, status, headers, text)
 }

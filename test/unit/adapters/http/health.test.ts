@@ -1,13 +1,14 @@
 import { request } from 'node:http'
 import { afterEach, expect, test } from '@jest/globals'
-import { type HealthServer, startHealthServer } from '../../../src/adapters/health-http.js'
+import type { GetServer } from '../../../../src/adapters/http/get-server.js'
+import { startHealthServer } from '../../../../src/adapters/http/health.js'
 
-const servers: HealthServer[] = []
+const servers: GetServer[] = []
 let ready = false
 
 async function start(
   metrics: () => string | Promise<string> = () => 'portcullis_up 1\n',
-): Promise<HealthServer> {
+): Promise<GetServer> {
   const readiness = (): { ready: boolean; detail: Record<string, unknown> } => ({
     ready,
     detail: { policy: 'none' },
@@ -17,7 +18,7 @@ async function start(
   return server
 }
 
-function ask(server: HealthServer, path: string, method = 'GET'): Promise<{ status: number; body: string }> {
+function ask(server: GetServer, path: string, method = 'GET'): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const sent = request(`http://${server.address}${path}`, { method }, (response) => {
       let body = ''
@@ -52,7 +53,7 @@ test('a port in use is a clear error', async () => {
       readiness: () => ({ ready, detail: {} }),
       metrics: () => '',
     }),
-  ).rejects.toThrow(`cannot listen for health on 127.0.0.1:${port}: `)
+  ).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: `)
 })
 
 test('metrics that fail are a 500, not a crash', async () => {
