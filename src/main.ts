@@ -1,7 +1,9 @@
 import type { Writable } from 'node:stream'
 import { createDecisionIds } from './adapters/decision-ids.js'
 import { openEmbeddedReplayGuard } from './adapters/embedded-replay-guard.js'
-import { type GrpcListener, startGrpcListener } from './adapters/grpc/listener.js'
+import type { AskerCertificate } from './adapters/grpc/asker.js'
+import { type GrpcListener, type GrpcListenerOptions, startGrpcListener } from './adapters/grpc/listener.js'
+import { isRevokedNow } from './identity/certificate-policy.js'
 import { startHealthServer } from './adapters/http/health.js'
 import { startPublicServer } from './adapters/http/public.js'
 import { createLineSink } from './adapters/line-sink.js'
@@ -9,7 +11,7 @@ import { createMetrics } from './adapters/metrics.js'
 import { writeSecurityEvent } from './audit/security-event.js'
 import { authorize, type Identify } from './authorize.js'
 import type { Config, ListenerConfig } from './config/config.js'
-import { type Check, createCheck } from './ext-authz/check.js'
+import { createCheck } from './ext-authz/check.js'
 import { prepareReplies } from './ext-authz/reply.js'
 import { identify } from './identity/identify.js'
 import type { ReplayGuard } from './identity/replay.js'
@@ -136,7 +138,9 @@ async function open(
         authorize({ request, listener: rules, asker, nowMs: at }, policy.current, identifyCaller),
     })
     const liveTls = await openTls(rules, tls, trust.agents)
-    const { listener, watcher } = await listen(rules, liveTls, trust.agents, check, config, log)
+    const isRevoked = (asker: AskerCertificate): boolean => isRevokedNow(asker, trust.policy, nowMs())
+    const answering = { check, isRevoked }
+    const { listener, watcher } = await listen(rules, liveTls, trust.agents, answering, config, log)
     listeners.push({ name: rules.name, listener })
     undo.push(() => {
       watcher?.close()
@@ -204,7 +208,7 @@ async function listen(
   rules: ListenerConfig,
   liveTls: LiveTls | undefined,
   agents: ReadonlyMap<string, LiveAgent>,
-  check: Check,
+  answering: Pick<GrpcListenerOptions, 'check' | 'isRevoked'>,
   config: Config,
   log: Log,
 ): Promise<{ listener: GrpcListener; watcher: { close(): void } | undefined }> {
@@ -214,7 +218,7 @@ async function listen(
     startGrpcListener({
       address,
       tls: liveTls && { ...liveTls.material, allowedClients: liveTls.allowedClients },
-      check,
+      ...answering,
       maxMessageBytes: config.limits.maxMessageBytes,
       deadlineMs: config.limits.deadlineMs,
     }),

@@ -140,7 +140,7 @@ export const JwksSchema = Fields(
   {
     refreshInterval: duration('10m', 'Time between two fetches of a key set.'),
     cooldown: duration('30s', 'Least time between fetches that unknown key ids cause.'),
-    maxStale: duration('1h', "How long keys are believed when they can't be refreshed."),
+    maxStale: duration('1h', 'How long keys are believed beyond the refresh that failed.'),
     timeout: duration('5s', 'How long one fetch may take.'),
     allowedHosts: texts(
       'Hosts that key sets may be fetched from; empty: those of the URLs in this configuration.',

@@ -131,6 +131,16 @@ export function checkCertificate(
   return undefined
 }
 
+/** Whether a certificate is on the deny-list or on a revocation list in force. */
+export function isRevokedNow(
+  certificate: Pick<DatedIdentity, 'spiffeId' | 'path'>,
+  policy: CertificatePolicy,
+  nowMs: number,
+): boolean {
+  if (isRevoked(certificate, policy)) return true
+  return policy.lists?.refusal(certificate.spiffeId.trustDomain, certificate.path, nowMs) !== undefined
+}
+
 export const REVOKED = refusal(
   'certificate-revoked',
   'the certificate, its issuer or its identity is revoked',

@@ -5,7 +5,7 @@ import { readDateMs, readText } from './claims.js'
 import type { DpopNonces } from './dpop-nonce.js'
 import type { Eventually } from './eventually.js'
 import { mediaTypeOf, parseJwt, type Jwt } from './jwt.js'
-import { holdsSecret, readJwk, type Key } from './key-set.js'
+import { holdsSecret, readJwk, useProblem, type Key } from './key-set.js'
 import { replayKey, type ClaimAnswer, type ReplayGuard } from './replay.js'
 import { verifySignature } from './signature.js'
 import { isJsonObject, type JsonObject } from './strict-json.js'
@@ -114,6 +114,10 @@ export class DpopProofs {
     const jwk = jwt.header['jwk']
     if (!isJsonObject(jwk)) return 'the DPoP proof brings no key'
     if (holdsSecret(jwk)) return 'the DPoP proof brings a private or symmetric key'
+    const otherUse =
+      useProblem(jwk) ??
+      (jwk['alg'] === undefined || jwk['alg'] === jwt.algorithm ? undefined : 'its `alg` is another one')
+    if (otherUse !== undefined) return `the DPoP proof's key can not be used: ${otherUse}`
     const members = thumbprintMembers(jwk)
     if (!members || thumbprintOf(members) !== keyThumbprint) {
       return 'the DPoP proof is signed by another key than the token is bound to'

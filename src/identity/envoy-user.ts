@@ -2,7 +2,7 @@ import type { Refusal } from '../decision/decision.js'
 import type { RefusalReason } from '../decision/reason.js'
 import type { JwtMetadata } from '../request/access-request.js'
 import { parseJwt } from './jwt.js'
-import type { JsonObject } from './strict-json.js'
+import { isJsonObject, type JsonObject } from './strict-json.js'
 import type { UserTokenTerms } from './user-token.js'
 
 /** An issuer whose tokens Envoy's jwt_authn filter verifies. Source: FORMATS 2 `verifiedBy: Envoy`. */
@@ -60,10 +60,18 @@ function usersIn(
   return users
 }
 
-const DISTINCTIVE = ['iss', 'sub', 'iat', 'exp', 'jti'] as const
-
-function sameToken(one: JsonObject, other: JsonObject): boolean {
-  return DISTINCTIVE.every((name) => one[name] === other[name])
+/** Claim by claim: a token that differs in one of them was verified by nobody. */
+function sameToken(one: unknown, other: unknown): boolean {
+  if (one === other) return true
+  if (Array.isArray(one) && Array.isArray(other)) {
+    return one.length === other.length && one.every((element, at) => sameToken(element, other[at]))
+  }
+  if (!isJsonObject(one) || !isJsonObject(other)) return false
+  const names = Object.keys(one)
+  return (
+    names.length === Object.keys(other).length &&
+    names.every((name) => Object.hasOwn(other, name) && sameToken(one[name], other[name]))
+  )
 }
 
 function refuse(reason: RefusalReason, message: string): Extract<EnvoyUser, { found: 'refused' }> {

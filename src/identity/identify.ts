@@ -102,12 +102,13 @@ export function identify(
 
   return andThen(verifyPeer(request, listener, verifiers, nowMs), (peer) => {
     if (!peer.ok) return peer
+    // A proxy that is revoked speaks for nobody.
+    if (isGone(peer.value, verifiers)) return IDENTITY_REVOKED
     const caller = verifyCaller(peer, request, listener, verifiers, nowMs)
     if (!caller.ok) return caller
     const workload = caller.value
     if (!workload && listener.peerIdentity !== 'None' && listener.mtls === 'Strict')
       return peer.value ? CALLER_REQUIRED : CERTIFICATE_REQUIRED
-    if (isGone(workload, verifiers)) return IDENTITY_REVOKED
     // Behind a trusted proxy a token stands in for nobody: the proxy's own edge could not be asked for.
     const mayStandIn = listener.mtls === 'Permissive' && listener.peerIdentity !== 'None' && !peer.value
 

@@ -21,7 +21,15 @@ export type KeySet = {
   /** Keys that were left out, and why: encryption keys, unknown kinds, weak ones. */
   readonly skipped: readonly { readonly kid: string | undefined; readonly problem: string }[]
 }
-export type KeySetProblem = { readonly ok: false; readonly problem: string }
+export type KeySetProblem = {
+  readonly ok: false
+  readonly problem: string
+  /**
+   * The keys that a set which was read, and refused, lists all the same; undefined where nothing could be read. None of
+   * them is to be believed because of it, but one that is believed and not among them is withdrawn.
+   */
+  readonly listed?: readonly Key[]
+}
 
 export const MAX_KEY_SET_BYTES = 1024 * 1024
 const MAX_KEYS = 256
@@ -71,19 +79,34 @@ function parseJwks(text: string): KeySet | KeySetProblem {
   const keys: Key[] = []
   const skipped: { kid: string | undefined; problem: string }[] = []
   const names = new Set<string>()
+  let refusal: string | undefined
   for (const jwk of list as unknown[]) {
-    if (!isJsonObject(jwk)) return problem('a key is not a JSON object')
-    const kid = jwk['kid']
-    if (kid !== undefined && typeof kid !== 'string') return problem('a `kid` is not text')
-    if (kid !== undefined && names.has(kid)) return problem('two keys have the same `kid`')
-    if (kid !== undefined) names.add(kid)
-    if (jwk['kty'] === 'oct') return problem('it holds a symmetric key')
-    if (PRIVATE_MEMBERS.some((member) => member in jwk)) return problem('it holds a private key')
-    const read = readJwk(jwk, kid)
-    if (typeof read === 'string') skipped.push({ kid, problem: read })
+    const kid = isJsonObject(jwk) ? jwk['kid'] : undefined
+    const wrong = entryProblem(jwk, names)
+    if (wrong !== undefined || !isJsonObject(jwk)) {
+      refusal ??= wrong
+      continue
+    }
+    const name = typeof kid === 'string' ? kid : undefined
+    if (name !== undefined) names.add(name)
+    const read = readJwk(jwk, name)
+    if (typeof read === 'string') skipped.push({ kid: name, problem: read })
     else keys.push(read)
   }
-  return conclude(keys, skipped)
+  if (refusal !== undefined) return { ok: false, problem: refusal, listed: keys }
+  const concluded = conclude(keys, skipped)
+  return concluded.ok ? concluded : { ...concluded, listed: [] }
+}
+
+/** What in one entry refuses the whole set. */
+function entryProblem(jwk: unknown, names: ReadonlySet<string>): string | undefined {
+  if (!isJsonObject(jwk)) return 'a key is not a JSON object'
+  const kid = jwk['kid']
+  if (kid !== undefined && typeof kid !== 'string') return 'a `kid` is not text'
+  if (kid !== undefined && names.has(kid)) return 'two keys have the same `kid`'
+  if (jwk['kty'] === 'oct') return 'it holds a symmetric key'
+  if (PRIVATE_MEMBERS.some((member) => member in jwk)) return 'it holds a private key'
+  return undefined
 }
 
 /** Whether a JWK holds a secret, which one that is shown to others never may. */
@@ -91,13 +114,20 @@ export function holdsSecret(jwk: JsonObject): boolean {
   return jwk['kty'] === 'oct' || PRIVATE_MEMBERS.some((member) => member in jwk)
 }
 
-/** One public JWK as a key, or why it can't be one. */
-export function readJwk(jwk: JsonObject, kid: string | undefined): Key | string {
+/** What a key says that it is not for. */
+export function useProblem(jwk: JsonObject): string | undefined {
   if (jwk['use'] !== undefined && jwk['use'] !== 'sig') return 'its `use` is not `sig`'
   const operations = jwk['key_ops']
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) {
     return 'its `key_ops` do not include `verify`'
   }
+  return undefined
+}
+
+/** One public JWK as a key, or why it can't be one. */
+export function readJwk(jwk: JsonObject, kid: string | undefined): Key | string {
+  const otherUse = useProblem(jwk)
+  if (otherUse !== undefined) return otherUse
   const alg = jwk['alg']
   const algorithm = ALGORITHMS.find((name) => name === alg)
   if (alg !== undefined && !algorithm) return 'its `alg` is not a known signature algorithm'

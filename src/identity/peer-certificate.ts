@@ -87,7 +87,8 @@ export async function verifyLeafCertificate(
   }
 }
 
-function marksOf({ serialHex, issuer, sha256Hex }: X509Certificate): CertificateMarks {
+/** By what a certificate can be revoked. */
+export function marksOf({ serialHex, issuer, sha256Hex }: X509Certificate): CertificateMarks {
   return { serialHex, serialOfIssuer: `${serialHex}@${issuer.key}`, issuerKey: issuer.key, sha256Hex }
 }
 

@@ -37,8 +37,10 @@ export async function openFederation(
       if (!parsed.ok) return parsed
       const { sequence, refreshHintSeconds } = parsed.bundle
       const before = state.bundles.get(trustDomain)?.sequence
-      if (sequence !== undefined && before !== undefined && sequence < before) {
-        return { ok: false, problem: `its spiffe_sequence ${sequence} is older than ${before}` }
+      if (before !== undefined && (sequence === undefined || sequence < before)) {
+        const found =
+          sequence === undefined ? 'it has no spiffe_sequence' : `its spiffe_sequence ${sequence} is older`
+        return { ok: false, problem: `${found}, and ${before} is in force` }
       }
       state.acceptJwtKeys(trustDomain, text)
       state.accept(trustDomain, parsed.bundle)

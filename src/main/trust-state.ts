@@ -82,7 +82,7 @@ export class TrustState {
   }
 
   withdrawJwtKeys(trustDomain: string): void {
-    this.#entry(trustDomain).jwtKeys.set(undefined)
+    this.#entry(trustDomain).jwtKeys.set([])
   }
 
   /** Undefined for a trust domain that isn't configured. */

@@ -129,6 +129,11 @@ const cases: readonly Case[] = [
       ['no key', () => proven({ header: { jwk: undefined } })],
       ['a private key', () => proven({ header: { jwk: { ...publicMembers(key), d: 'AAAA' } } })],
       ['a symmetric key', () => proven({ header: { jwk: { kty: 'oct', k: 'AAAA' } } })],
+      ['a key for encryption', () => proven({ header: { jwk: { ...publicMembers(key), use: 'enc' } } })],
+      [
+        'a key for another algorithm',
+        () => proven({ header: { jwk: { ...publicMembers(key), alg: 'ES384' } } }),
+      ],
       ['another key, named in the header', () => proven({ header: { jwk: publicMembers(other) } })],
       [
         'another key that signed',

@@ -91,6 +91,11 @@ describe('refused', () => {
       () => call(payload(), bearer({ sub: 'bob' })),
     ],
     [
+      "a token beside Envoy's that claims more",
+      'ambiguous-request',
+      () => call(payload(), bearer({ roles: ['admin'] })),
+    ],
+    [
       "a user beside Envoy's that is no token",
       'user-token-malformed',
       () => call(payload(), { authorization: 'Basic YTpi' }),

@@ -82,7 +82,11 @@ beforeAll(async () => {
     identity: id(name),
     trustDomains: ['cluster.local'],
   }))
-  const trustedProxies = [...proxies, { identity: SELF, trustDomains: ['partner.example'], self: true }]
+  const trustedProxies = [
+    ...proxies,
+    { identity: SELF, trustDomains: ['partner.example'], self: true },
+    { identity: id('shop/gone'), trustDomains: ['cluster.local'], self: false },
+  ]
   portcullis = await startPortcullis(
     {
       'policy/shop.yaml': POLICY,
@@ -224,6 +228,18 @@ const refusals: readonly Case[] = [
       return from(GATEWAY, `By=${GATEWAY};Cert="${cert}";URI=${WEB}`)
     },
     reason: 'certificate-expired',
+  },
+  {
+    name: 'a revoked proxy, on Envoy’s word alone',
+    listener: 'istio',
+    fields: () => ({ ...from(id('shop/gone'), said(WEB, id('shop/gone'))), certificate: '' }),
+    reason: 'certificate-revoked',
+  },
+  {
+    name: 'a revoked proxy that names nobody',
+    listener: 'istio',
+    fields: () => ({ ...from(id('shop/gone')), certificate: '' }),
+    reason: 'certificate-revoked',
   },
   {
     name: 'a revoked Hash',

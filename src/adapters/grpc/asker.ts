@@ -1,4 +1,6 @@
 import type { TLSSocket } from 'node:tls'
+import type { DatedIdentity } from '../../identity/certificate-policy.js'
+import { marksOf } from '../../identity/peer-certificate.js'
 import { readSvidLeaf } from '../../identity/x509-svid.js'
 import { parseCertificate } from '../../identity/x509-certificate.js'
 import type { Asker } from '../../request/listener.js'
@@ -11,10 +13,19 @@ export type Admission =
       readonly asker: Asker
       /** Inclusive, milliseconds since the epoch: the notAfter of the client's certificate; Infinity without one. */
       readonly untilMs: number
+      /** What its certificate can be revoked by; undefined for who has none or no SVID. */
+      readonly certificate: AskerCertificate | undefined
     }
   | { readonly ok: false; readonly status: number; readonly message: string }
 
-export const ANYBODY: Admission = { ok: true, asker: { spiffeId: undefined }, untilMs: Infinity }
+export type AskerCertificate = Pick<DatedIdentity, 'spiffeId' | 'path'>
+
+export const ANYBODY = {
+  ok: true,
+  asker: { spiffeId: undefined },
+  untilMs: Infinity,
+  certificate: undefined,
+} as const satisfies Admission
 
 /**
  * The asker of a connection whose client certificate TLS has verified. `allowed` undefined: whoever got through
@@ -30,15 +41,16 @@ export function admit(
   if (Number.isNaN(untilMs)) return refused(GRPC_STATUS.unauthenticated, 'a certificate without an end')
   const parsed = parseCertificate(certificate.raw)
   const leaf = parsed.ok ? readSvidLeaf(parsed.certificate) : parsed
-  if (!leaf.ok) {
-    if (allowed === undefined) return { ok: true, asker: { spiffeId: undefined }, untilMs }
+  if (!leaf.ok || !parsed.ok) {
+    if (allowed === undefined) return { ...ANYBODY, untilMs }
     return refused(GRPC_STATUS.unauthenticated, 'the client is no SPIFFE workload')
   }
   const spiffeId = leaf.spiffeId.text
   if (allowed !== undefined && !allowed(spiffeId)) {
     return refused(GRPC_STATUS.permissionDenied, 'this client may not ask here')
   }
-  return { ok: true, asker: { spiffeId }, untilMs }
+  const certificateOf = { spiffeId: leaf.spiffeId, path: [marksOf(parsed.certificate)] }
+  return { ok: true, asker: { spiffeId }, untilMs, certificate: certificateOf }
 }
 
 function refused(status: number, message: string): Admission {

@@ -10,7 +10,7 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import type { Check } from '../../ext-authz/check.js'
-import { type Admission, admit, ANYBODY } from './asker.js'
+import { type Admission, admit, ANYBODY, type AskerCertificate } from './asker.js'
 import { bind, type ListenAddress } from './bind.js'
 import { Connections } from './connections.js'
 import { type GrpcLimits, LIMITS } from './limits.js'
@@ -28,6 +28,8 @@ export type GrpcListenerOptions = {
         readonly allowedClients: ((spiffeId: string) => boolean) | undefined
       })
     | undefined
+  /** Asked on every call of a client with an SVID, since revocation comes while connections live. */
+  readonly isRevoked?: ((asker: AskerCertificate) => boolean) | undefined
   readonly check: Check
   readonly maxMessageBytes: number
   /** For a Check that brings no deadline, milliseconds from its arrival. */
@@ -105,6 +107,9 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
     if (!admission.ok) return refuseCall(stream, admission.status, admission.message)
     if (admission.untilMs < Date.now()) {
       return refuseCall(stream, GRPC_STATUS.unauthenticated, 'the client certificate has expired')
+    }
+    if (admission.certificate && options.isRevoked?.(admission.certificate)) {
+      return refuseCall(stream, GRPC_STATUS.permissionDenied, 'the client certificate is revoked')
     }
     const status = statusOfNoCall(headers)
     if (status !== undefined) return refuseRequest(stream, status)

@@ -1,11 +1,11 @@
 import type { Algorithm } from '../../identity/jwt.js'
 import { parseKeySet, type Key, type KeySetProblem } from '../../identity/key-set.js'
 import { findIn, type KeyAnswer, type KeySource } from '../../identity/key-source.js'
-import { identityOf } from './key-identity.js'
+import { identityOf, stillListed } from './key-identity.js'
 
 /**
- * Keys of a file whose text somebody else reads and watches. A text that can't be used changes nothing and is the
- * returned problem, so the keys that served before go on serving.
+ * Keys of a file whose text somebody else reads and watches. A text that can't be used adds nothing and is the
+ * returned problem; the keys that served before go on serving, unless it is a key set that no longer lists them.
  */
 export class FileKeySource implements KeySource {
   #keys: readonly Key[] = []
@@ -20,12 +20,16 @@ export class FileKeySource implements KeySource {
 
   replace(text: string): KeySetProblem | undefined {
     const parsed = parseKeySet(text)
-    if (!parsed.ok) return parsed
-    const identity = identityOf(parsed.keys)
+    if (parsed.ok) this.#take(parsed.keys)
+    else if (parsed.listed) this.#take(stillListed(this.#keys, parsed.listed))
+    return parsed.ok ? undefined : parsed
+  }
+
+  #take(keys: readonly Key[]): void {
+    const identity = identityOf(keys)
     if (identity !== this.#identity) this.#generation += 1
-    this.#keys = parsed.keys
+    this.#keys = keys
     this.#identity = identity
-    return undefined
   }
 
   find(kid: string | undefined, algorithm: Algorithm): KeyAnswer {

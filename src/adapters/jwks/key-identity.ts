@@ -8,3 +8,9 @@ export function identityOf(keys: readonly Key[]): string {
   })
   return lines.sort().join('\n')
 }
+
+/** Of the keys that are believed, those that a refused set still lists: what it no longer lists was withdrawn. */
+export function stillListed(keys: readonly Key[], listed: readonly Key[]): readonly Key[] {
+  const names = new Set(listed.map((key) => identityOf([key])))
+  return keys.filter((key) => names.has(identityOf([key])))
+}

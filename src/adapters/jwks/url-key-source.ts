@@ -4,7 +4,7 @@ import { parseKeySet, type Key } from '../../identity/key-set.js'
 import { findIn, type KeyAnswer, type KeySource } from '../../identity/key-source.js'
 import { discoverKeySet } from './discovery.js'
 import { fetchJson, type FetchJson } from './fetch-json.js'
-import { identityOf } from './key-identity.js'
+import { identityOf, stillListed } from './key-identity.js'
 
 export type KeyHealth = {
   /** Milliseconds since the epoch. */
@@ -150,17 +150,23 @@ export class UrlKeySource implements KeySource {
     const fetched = await this.#fetch({ timeoutMs, maxBytes, signal: this.#abort.signal })
     const parsed = fetched.ok ? parseKeySet(fetched.text) : fetched
     if (!parsed.ok) {
+      if ('listed' in parsed && parsed.listed) this.#take(stillListed(this.#keys, parsed.listed))
       this.#lastError = parsed.problem
       this.#lastAskedMs = now()
       return
     }
-    const identity = identityOf(parsed.keys)
-    if (identity !== this.#identity || !this.#usable) this.#generation += 1
-    this.#keys = parsed.keys
-    this.#identity = identity
+    if (!this.#usable) this.#generation += 1
     this.#usable = true
+    this.#take(parsed.keys)
     this.#lastSuccessMs = now()
     this.#lastError = undefined
+  }
+
+  #take(keys: readonly Key[]): void {
+    const identity = identityOf(keys)
+    if (identity !== this.#identity) this.#generation += 1
+    this.#keys = keys
+    this.#identity = identity
   }
 
   /** Drops keys that are too old to be believed. */

@@ -297,6 +297,17 @@ describe('TLS', () => {
     )
   })
 
+  test('an asker that is revoked while its connection lives is refused on its next call', async () => {
+    const revoked = new Set<string>()
+    const isRevoked: GrpcListenerOptions['isRevoked'] = ({ path }) =>
+      path.some((each) => revoked.has(each.sha256Hex))
+    const listener = await listen({ tls: tlsOf(SERVER), isRevoked })
+    const client = clientOf(listener, credentialsOf(ENVOY))
+    expect((await call(client, Buffer.from('a'))).code).toBe(grpc.status.OK)
+    revoked.add(ENVOY.sha256Hex)
+    expect((await call(client, Buffer.from('b'))).code).toBe(grpc.status.PERMISSION_DENIED)
+  })
+
   test('without an allow-list whoever the root vouches for may ask', async () => {
     const listener = await listen({ tls: tlsOf(SERVER) })
     expect((await call(clientOf(listener, credentialsOf(STRANGER)), Buffer.from('x'))).code).toBe(

@@ -192,11 +192,35 @@ test('FileKeySource keeps its keys when the new text is bad', () => {
   if (!parsed.ok) throw new Error(parsed.problem)
   const { source } = parsed
   const first = source.generation
-  expect(source.replace('{"keys":[{"kty":"EC"}]}')).toMatchObject({ ok: false })
+  expect(source.replace('{"keys":')).toMatchObject({ ok: false })
   expect(source.find('a', 'ES256').found).toBe('key')
   expect(source.generation).toBe(first)
   expect(source.replace(jwksText(b))).toBeUndefined()
   expect(source.find('a', 'ES256').found).toBe('none')
   expect(source.generation).toBeGreaterThan(first)
   expect(FileKeySource.parse('nothing')).toMatchObject({ ok: false })
+})
+
+test.each([
+  ['holds only unusable keys', (_listed: object) => ({ keys: [{ kty: 'EC' }] }), 'none'],
+  ['marks the key for another use', (listed: object) => ({ keys: [{ ...listed, use: 'enc' }] }), 'none'],
+  ['is refused and no longer lists it', (_listed: object) => ({ keys: [{ kty: 'oct', k: 'AAAA' }] }), 'none'],
+  [
+    'is refused and lists it still',
+    (listed: object) => ({ keys: [listed, { kty: 'oct', k: 'AAAA' }] }),
+    'key',
+  ],
+])('a believed key, when the set %s', async (_name, document, found) => {
+  const parsed = FileKeySource.parse(jwksText(a))
+  if (!parsed.ok) throw new Error(parsed.problem)
+  expect(parsed.source.replace(JSON.stringify(document(a.publicJwk)))).toMatchObject({ ok: false })
+  expect(parsed.source.find('a', 'ES256').found).toBe(found)
+
+  const source = await start({ refreshMs: 30 })
+  server.behaviour = { kind: 'text', text: JSON.stringify(document(a.publicJwk)) }
+  for (let attempt = 0; attempt < 40 && source.health.lastError === undefined; attempt++) {
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  const answer = await source.find('a', 'ES256')
+  expect(answer.found).toBe(found)
 })

@@ -56,7 +56,7 @@ describe('a federated bundle', () => {
     expect(await fetch(bundleDocument([root], { sequence: 5 }))).toEqual({ problem: undefined, sequence: 5 })
     const { generation } = state.bundles
     expect(await fetch(bundleDocument([webRoot], { sequence: 4 }))).toEqual({
-      problem: 'its spiffe_sequence 4 is older than 5',
+      problem: 'its spiffe_sequence 4 is older, and 5 is in force',
       sequence: 5,
     })
     expect(state.bundles.generation).toBe(generation)
