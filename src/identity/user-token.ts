@@ -62,7 +62,7 @@ export type UserTokenClaims = {
 
 const ACCESS_TOKEN_TYPE = 'at+jwt'
 const TYPES = new Set(['', 'jwt', ACCESS_TOKEN_TYPE])
-const CREDENTIAL = /^(bearer|dpop) ([A-Za-z0-9._-]+)$/i
+const SCHEME = /^(bearer|dpop) /i
 
 type Credential = { readonly scheme: 'bearer' | 'dpop'; readonly token: string }
 
@@ -106,8 +106,10 @@ export function userTokenVerifier(
 }
 
 function readCredential(authorization: string): Credential | undefined {
-  const [, scheme, token] = CREDENTIAL.exec(authorization) ?? []
-  if (scheme === undefined || token === undefined) return undefined
+  const scheme = SCHEME.exec(authorization)?.[1]
+  if (scheme === undefined) return undefined
+  // Which characters a token may have is asked once, when it is parsed; a remembered text was.
+  const token = authorization.slice(scheme.length + 1)
   return { scheme: scheme.toLowerCase() === 'dpop' ? 'dpop' : 'bearer', token }
 }
 

@@ -210,11 +210,11 @@ test.each([
     (listed: object) => ({ keys: [listed, { kty: 'oct', k: 'AAAA' }] }),
     'key',
   ],
-])('a believed key, when the set %s', async (_name, document, found) => {
+])('a believed key, when the set %s', async (_name, document, expected) => {
   const parsed = FileKeySource.parse(jwksText(a))
   if (!parsed.ok) throw new Error(parsed.problem)
   expect(parsed.source.replace(JSON.stringify(document(a.publicJwk)))).toMatchObject({ ok: false })
-  expect(parsed.source.find('a', 'ES256').found).toBe(found)
+  expect(parsed.source.find('a', 'ES256').found).toBe(expected)
 
   const source = await start({ refreshMs: 30 })
   server.behaviour = { kind: 'text', text: JSON.stringify(document(a.publicJwk)) }
@@ -222,5 +222,5 @@ test.each([
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
   const answer = await source.find('a', 'ES256')
-  expect(answer.found).toBe(found)
+  expect(answer.found).toBe(expected)
 })
