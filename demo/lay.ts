@@ -59,6 +59,8 @@ export type EnvoyInstance = {
   /** Addresses of Portcullis. */
   readonly replicas: readonly string[]
   readonly pki: Pki
+  /** How long Envoy waits for Portcullis instead of as shipped, seconds. */
+  readonly askTimeoutSeconds?: number | undefined
 }
 
 /** Lays envoy/ for one service, and its identity. Returns the bootstrap's path. */
@@ -77,7 +79,7 @@ export function layEnvoy(directory: string, service: Service, instance: EnvoyIns
     names: namesOf(service),
   })
   const config = join(directory, 'envoy', service.envoy)
-  write(config, withReplicas(bootstrap, moreReplicas))
+  write(config, withReplicas(withPatience(bootstrap, instance.askTimeoutSeconds), moreReplicas))
   if (service.careless) loosen(config, join(directory, 'envoy/sds/trust.yaml'))
   return config
 }
@@ -92,6 +94,13 @@ function namesOf(service: Service): ReadonlyMap<string, string> {
     [written, service.name],
     ...(service.envoy === 'sidecar.yaml' ? [[`shop/${written}`, service.workload] as const] : []),
   ])
+}
+
+/** Both times that bound one question to Portcullis; connecting keeps its own. */
+function withPatience(bootstrap: string, seconds: number | undefined): string {
+  return seconds === undefined
+    ? bootstrap
+    : bootstrap.replaceAll(/(?<=\btimeout: |max_interval: )0\.25s/g, `${seconds}s`)
 }
 
 /** A headless Service's name has as many addresses as there are replicas. Loopback has no names, so all are written out. */

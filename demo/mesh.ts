@@ -35,6 +35,8 @@ export type MeshOptions = {
   readonly services?: readonly Service[]
   /** Portcullis servers that every Envoy knows; only the first is started. */
   readonly replicas?: number
+  /** How long an Envoy waits for Portcullis instead of as shipped, seconds. */
+  readonly askTimeoutSeconds?: number
 }
 
 /** The mesh in this machine: its addresses, its keys and its processes. */
@@ -169,6 +171,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
           hosts,
           replicas: replicas.map(addressOf),
           pki,
+          askTimeoutSeconds: options.askTimeoutSeconds,
         })
         const args = ['-c', config, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'warning']
         return processes.start(service.name, options.envoy, args)

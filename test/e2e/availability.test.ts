@@ -28,6 +28,8 @@ beforeEach(async () => {
     policyDirectory: policy,
     services: SERVICES.filter(({ name }) => NAMES.has(name)),
     replicas: 2,
+    // What is tested is that no call gets lost, which a longer wait can't hide: a stall of the machine isn't one.
+    askTimeoutSeconds: 3,
   })
   const warming = startLoad(mesh.throughSidecar('checkout-service'), REQUEST, CALLERS, LIMIT_MS)
   await eventually('everything to be warm', async () => warming.count() > 300)
@@ -59,9 +61,21 @@ async function eventually(what: string, isSo: () => Promise<boolean>): Promise<v
 const status = async (path: string): Promise<string> =>
   (await callHttp(mesh.throughSidecar('checkout-service'), { ...REQUEST, path })).status
 
+/** Any other status fails, with what the Envoys on the way logged about it. */
 function expectOnly(statuses: ReadonlyMap<string, number>, wanted: string): void {
+  const others = [...statuses.keys()].filter((status) => status !== wanted)
+  expect(others.flatMap(loggedWith)).toEqual([])
   expect(Object.fromEntries(statuses)).toEqual({ [wanted]: expect.any(Number) })
   expect(statuses.get(wanted)).toBeGreaterThan(100)
+}
+
+function loggedWith(status: string): string[] {
+  return ['checkout-service', 'inventory-service'].flatMap((name) =>
+    readFileSync(join(mesh.directory, 'logs', `${name}.log`), 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(`"status":${status},`))
+      .map((line) => `${name}: ${line}`),
+  )
 }
 
 test('Portcullis killed: Envoy denies, and asks again once there is one', async () => {
