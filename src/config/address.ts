@@ -8,6 +8,9 @@ export type ListenAddress =
 export type ParsedAddress =
   { readonly ok: true; readonly address: ListenAddress } | { readonly ok: false; readonly problem: string }
 
+/** What a URL's host is on this machine alone. */
+export const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]'])
+
 /** The kernel's limit on the path of a Unix socket (sun_path, less its final NUL). */
 const MAX_SOCKET_PATH_BYTES = 107
 

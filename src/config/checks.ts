@@ -1,10 +1,12 @@
 import type { Pointer } from '../schema/problem.js'
-import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
-import { collide, parseListenAddress } from './address.js'
+import { collide, LOOPBACK_HOSTS, parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
+import { checkBounds } from './bounds-checks.js'
 import { keySetUrls } from './config.js'
 import { TRUST_DOMAIN_PATTERN } from './fields.js'
 import type { EffectiveConfiguration } from './schema.js'
+import { checkAlerts, checkPlaces } from './signal-checks.js'
+import { checkStore } from './store-checks.js'
 import { checkBundles, checkTlsSource } from './trust-checks.js'
 
 /** Something that is wrong between options that are each right for themselves. */
@@ -30,6 +32,9 @@ export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
   checkIssuers(effective, tell)
   checkUrls(effective, tell)
   checkDpop(effective, tell)
+  checkStore(effective, tell)
+  checkPlaces(effective, tell)
+  checkAlerts(effective, tell)
   checkHeaders(effective, tell)
   checkBounds(effective, tell)
   return findings
@@ -186,9 +191,6 @@ function checkIssuers({ serviceTokens, userTokens }: EffectiveConfiguration, tel
   })
 }
 
-/** What a URL's host is on this machine alone. */
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
-
 function checkUrls(effective: EffectiveConfiguration, tell: Tell): void {
   const { allowedHosts } = effective.jwks
   allowedHosts.forEach((host, index) => {
@@ -206,7 +208,7 @@ function checkUrls(effective: EffectiveConfiguration, tell: Tell): void {
     if (!url || !/^https?:$/.test(url.protocol)) tell(pointer, 'wrong-url', `\`${text}\` is no https URL`)
     else if (url.username !== '' || url.password !== '') {
       tell(pointer, 'secret-in-url', 'a URL here must not hold a user name or password')
-    } else if (url.protocol === 'http:' && !LOOPBACK.has(url.hostname)) {
+    } else if (url.protocol === 'http:' && !LOOPBACK_HOSTS.has(url.hostname)) {
       tell(pointer, 'wrong-url', `\`${text}\` must be https; http is for loopback addresses only`)
     } else if (allowed.size > 0 && !allowed.has(url.hostname)) {
       tell(pointer, 'host-not-allowed', `the host \`${url.hostname}\` is not among \`jwks.allowedHosts\``)
@@ -253,7 +255,7 @@ const RESERVED = new Set([
 ])
 
 function checkHeaders(effective: EffectiveConfiguration, tell: Tell): void {
-  const { serviceTokens, upstreamHeaders, upstreamAssertion } = effective
+  const { serviceTokens, upstreamHeaders, upstreamAssertion, geo } = effective
   const owner = new Map<string, string>()
   const take = (pointer: Pointer, name: string): void => {
     if (name === '') return
@@ -267,76 +269,5 @@ function checkHeaders(effective: EffectiveConfiguration, tell: Tell): void {
   take(['serviceTokens', 'header'], serviceTokens.header)
   for (const [option, name] of Object.entries(upstreamHeaders)) take(['upstreamHeaders', option], name)
   if (upstreamAssertion) take(['upstreamAssertion', 'header'], upstreamAssertion.header)
-}
-
-type Bound = {
-  readonly pointer: Pointer
-  readonly text: string
-  readonly least: string
-  readonly most: string
-}
-
-function checkBounds(effective: EffectiveConfiguration, tell: Tell): void {
-  const { drain, certificates, serviceTokens, userTokens, jwks, limits } = effective
-  const durations: Bound[] = [
-    { pointer: ['drain', 'timeout'], text: drain.timeout, least: '0s', most: '1h' },
-    { pointer: ['drain', 'delay'], text: drain.delay, least: '0s', most: '10m' },
-    { pointer: ['certificates', 'maxLifetime'], text: certificates.maxLifetime, least: '1s', most: '100y' },
-    { pointer: ['certificates', 'gracePeriod'], text: certificates.gracePeriod, least: '0s', most: '100y' },
-    { pointer: ['serviceTokens', 'maxLifetime'], text: serviceTokens.maxLifetime, least: '1s', most: '1h' },
-    {
-      pointer: ['serviceTokens', 'jwtSvid', 'maxLifetime'],
-      text: serviceTokens.jwtSvid.maxLifetime,
-      least: '1s',
-      most: '24h',
-    },
-    { pointer: ['userTokens', 'dpop', 'maxAge'], text: userTokens.dpop.maxAge, least: '1s', most: '10m' },
-    { pointer: ['userTokens', 'clockSkew'], text: userTokens.clockSkew, least: '0s', most: '5m' },
-    { pointer: ['jwks', 'refreshInterval'], text: jwks.refreshInterval, least: '1s', most: '7d' },
-    { pointer: ['jwks', 'cooldown'], text: jwks.cooldown, least: '100ms', most: '1h' },
-    { pointer: ['jwks', 'maxStale'], text: jwks.maxStale, least: '1s', most: '30d' },
-    { pointer: ['jwks', 'timeout'], text: jwks.timeout, least: '10ms', most: '1m' },
-    { pointer: ['limits', 'deadline'], text: limits.deadline, least: '1ms', most: '1m' },
-  ]
-  const assertion = effective.upstreamAssertion
-  if (assertion) {
-    const at = (option: string): Pointer => ['upstreamAssertion', option]
-    durations.push(
-      { pointer: at('lifetime'), text: assertion.lifetime, least: '1s', most: '1h' },
-      { pointer: at('reuse'), text: assertion.reuse, least: '0s', most: '30m' },
-      { pointer: at('overlap'), text: assertion.overlap, least: '0s', most: '30d' },
-    )
-    if ((parseDurationMs(assertion.reuse) ?? 0) * 2 > (parseDurationMs(assertion.lifetime) ?? 0)) {
-      const message = '`reuse` is longer than half of `lifetime`: upstreams would get what is about to expire'
-      tell(at('reuse'), 'out-of-bounds', message)
-    }
-  }
-  for (const bound of durations) within(bound, parseDurationMs, tell)
-  within(
-    { pointer: ['limits', 'maxMessageSize'], text: limits.maxMessageSize, least: '64KiB', most: '64MiB' },
-    parseSizeBytes,
-    tell,
-  )
-  if ((parseDurationMs(jwks.maxStale) ?? 0) < (parseDurationMs(jwks.refreshInterval) ?? 0)) {
-    tell(
-      ['jwks', 'maxStale'],
-      'out-of-bounds',
-      '`jwks.maxStale` is shorter than `jwks.refreshInterval`: keys would be too old before they are fetched again',
-    )
-  }
-}
-
-function within(
-  { pointer, text, least, most }: Bound,
-  parse: (text: string) => number | undefined,
-  tell: Tell,
-): void {
-  const value = parse(text) ?? NaN
-  if (!(value >= (parse(least) ?? NaN) && value <= (parse(most) ?? NaN))) {
-    tell(
-      pointer,
-      'out-of-bounds',
-      `\`${pointer.join('.')}\` is \`${text}\`, must be from ${least} to ${most}`,
-    )
-  }
+  if (geo?.header !== undefined) take(['geo', 'header'], geo.header)
 }

@@ -3,6 +3,8 @@ import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
 import { parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
 import type { EffectiveConfiguration } from './schema.js'
+import { type AlertSinkConfig, alertSinkOf, type GeoConfig, geoOf } from './signals.js'
+import { type OnUnavailableConfig, onUnavailableOf, type StoreConfig, storeOf } from './store.js'
 import { agentTarget, type BundleSource, bundleSource } from './trust.js'
 
 /** Where an issuer's keys are. */
@@ -47,6 +49,8 @@ export type ListenerConfig = {
     string,
     { readonly trustDomains: readonly string[]; readonly self: boolean }
   >
+  /** Elements of x-forwarded-for after the client's that trusted hops wrote, beyond the asking Envoy's own. */
+  readonly trustedHops: number
   readonly mtls: 'Strict' | 'Permissive'
   readonly target: readonly ('principal' | 'extension' | 'route')[]
 }
@@ -134,7 +138,17 @@ export type Config = {
         readonly overlapMs: number
       }
     | undefined
-  readonly store: { readonly type: 'Embedded'; readonly directory: string }
+  readonly store: StoreConfig
+  readonly onUnavailable: OnUnavailableConfig
+  /** Undefined: nobody knows where clients are. */
+  readonly geo: GeoConfig | undefined
+  readonly threats: { readonly files: readonly string[] }
+  readonly accessLogService: { readonly enabled: boolean }
+  readonly alerts: {
+    readonly sinks: readonly AlertSinkConfig[]
+    /** Alerts that wait for one sink at most. */
+    readonly buffer: number
+  }
   readonly audit: EffectiveConfiguration['audit']
   /** Undefined: off. */
   readonly health: { readonly listen: Extract<ListenAddress, { kind: 'tcp' }> | undefined }
@@ -232,7 +246,15 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
       keyFile: at(assertion.keyFile),
       overlapMs: ms(assertion.overlap),
     },
-    store: { type: effective.store.type, directory: at(effective.store.directory) },
+    store: storeOf(effective.store, at),
+    onUnavailable: onUnavailableOf(effective.onUnavailable),
+    geo: geoOf(effective.geo, at),
+    threats: { files: effective.threats.files.map(at) },
+    accessLogService: effective.accessLogService,
+    alerts: {
+      sinks: effective.alerts.sinks.map((sink) => alertSinkOf(sink, at)),
+      buffer: effective.alerts.buffer,
+    },
     audit: effective.audit,
     health: { listen: health.listen === '' ? undefined : tcpOf(addressOf(health.listen)) },
     public: {

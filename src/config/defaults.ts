@@ -1,6 +1,8 @@
 import type { TSchema } from '@sinclair/typebox'
 import { isSchema } from './fields.js'
 import type { EffectiveConfiguration } from './schema.js'
+import { STREAM_DEFAULTS, WEBHOOK_DEFAULTS } from './signal-schema.js'
+import { DEFAULT_DIRECTORY, DEFAULT_LAST_KNOWN, REDIS_DEFAULTS } from './store-schema.js'
 
 /** A copy of plain data in which nothing is shared and maps have no prototype. */
 export function copy(value: unknown): unknown {
@@ -43,4 +45,18 @@ const TARGETS = {
 /** The defaults that depend on another option. */
 export function fillDependentDefaults(effective: EffectiveConfiguration): void {
   for (const listener of effective.listeners) listener.target ??= [...TARGETS[listener.role]]
+  const { store, onUnavailable, alerts } = effective
+  if (store.type === 'Embedded') store.directory ??= DEFAULT_DIRECTORY
+  else fillMissing(store, REDIS_DEFAULTS)
+  if (onUnavailable.mode === 'LastKnown') onUnavailable.for ??= DEFAULT_LAST_KNOWN
+  for (const sink of alerts.sinks) {
+    if (sink.type === 'Webhook') fillMissing(sink, WEBHOOK_DEFAULTS)
+    if (sink.type === 'RedisStream') fillMissing(sink, STREAM_DEFAULTS)
+  }
+}
+
+function fillMissing<Section extends object>(section: Section, defaults: Partial<Section>): void {
+  for (const [name, value] of Object.entries(defaults)) {
+    if (!Object.hasOwn(section, name)) Reflect.set(section, name, value)
+  }
 }

@@ -1,28 +1,14 @@
 import type { Pointer } from '../schema/problem.js'
 
 /** Options of the format whose capability this version does not have; `*` is any name or index. */
-const NOT_YET: readonly Pointer[] = [
-  ['geo'],
-  ['threats'],
-  ['admin'],
-  ['accessLogService'],
-  ['onUnavailable'],
-  ['audit', 'record'],
-  ['policy', 'kubernetes'],
-  ['listeners', '*', 'trustedHops'],
-]
+const NOT_YET: readonly Pointer[] = [['admin'], ['audit', 'record'], ['policy', 'kubernetes']]
 
 /**
  * Takes out of a configuration what a later version will understand, and says where that was: such an
  * option is refused as not supported, never as unknown, and never silently ignored.
  */
 export function takeOutLater(root: unknown): Pointer[] {
-  const taken = NOT_YET.flatMap((path) => takeOut(root, path, []))
-  if (isObject(root) && isObject(root['store']) && root['store']['type'] === 'Redis') {
-    delete root['store']
-    taken.push(['store', 'type'])
-  }
-  return taken
+  return NOT_YET.flatMap((path) => takeOut(root, path, []))
 }
 
 /** The names of such options within the section at `pointer`. */

@@ -74,6 +74,13 @@ export const ListenerSchema = Fields({
     description:
       'Peers whose x-forwarded-client-cert names the caller by its last element; both need the call to be allowed.',
   }),
+  trustedHops: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 16,
+    description:
+      "On Gateway listeners and from trusted proxies: how many of the client's hops before the asking Envoy are trusted. The client is that many elements before the last of x-forwarded-for. 0: the last one, which Envoy itself appends.",
+  }),
   mtls: Words(['Strict', 'Permissive'], {
     default: 'Strict',
     description: 'Strict: the workload comes from mTLS alone. Permissive: a service token may stand in.',

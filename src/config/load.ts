@@ -72,13 +72,8 @@ export function loadConfig(source: ConfigurationSource): LoadedConfig | { readon
 function complete(root: unknown, tell: (finding: CheckFinding) => void): EffectiveConfiguration | undefined {
   const later = takeOutLater(root)
   for (const pointer of later) {
-    const option = pointer[0] === 'store' ? 'store.type: Redis' : label(pointer)
-    tell({
-      pointer,
-      what: 'key',
-      code: 'not-supported',
-      message: `\`${option}\` is not supported by this version`,
-    })
+    const message = `\`${label(pointer)}\` is not supported by this version`
+    tell({ pointer, what: 'key', code: 'not-supported', message })
   }
   const findings = shapeFindings(WrittenConfigurationSchema, root).filter(
     // What is missing beside an option that was taken out may well be what that option gives.
@@ -113,6 +108,7 @@ const STAND_INS: Readonly<Record<string, unknown>> = {
       peerIdentity: 'None',
       principalTrustDomains: [],
       trustedProxies: [],
+      trustedHops: 0,
       mtls: 'Strict',
     },
   ],

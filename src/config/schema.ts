@@ -10,6 +10,8 @@ import {
   withOptionalDefaults,
 } from './fields.js'
 import { ListenerSchema } from './listener-schema.js'
+import { AccessLogServiceSchema, AlertsSchema, GeoSchema, ThreatsSchema } from './signal-schema.js'
+import { OnUnavailableSchema, StoreSchema } from './store-schema.js'
 import { BundleSchema } from './trust-schema.js'
 import { HEADER_NAME, JwksSchema, ServiceTokensSchema, UserTokensSchema } from './token-schema.js'
 
@@ -156,13 +158,12 @@ export const EffectiveConfigurationSchema = Fields(
         { description: 'A signed JWT that tells the upstream who was let in to what. Without it, none.' },
       ),
     ),
-    store: Fields(
-      {
-        type: Words(['Embedded'], { default: 'Embedded', description: 'Embedded: on local disk.' }),
-        directory: Type.String({ ...path('Folder of the embedded store.'), default: './state' }),
-      },
-      { default: {} },
-    ),
+    store: StoreSchema,
+    onUnavailable: OnUnavailableSchema,
+    geo: Type.Optional(GeoSchema),
+    threats: ThreatsSchema,
+    accessLogService: AccessLogServiceSchema,
+    alerts: AlertsSchema,
     audit: Fields(
       {
         sinks: Type.Array(Fields({ type: Words(['Stdout'], { description: 'Stdout: JSON lines.' }) }), {

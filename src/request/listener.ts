@@ -7,6 +7,11 @@ export type ListenerRules = {
   readonly principalTrustDomains: readonly string[]
   /** Peers whose x-forwarded-client-cert names the caller, by SPIFFE ID. */
   readonly trustedProxies: ReadonlyMap<string, TrustedProxy>
+  /**
+   * How many elements before the last one of x-forwarded-for the client's address is. Counts on Gateway listeners and
+   * from trusted proxies only.
+   */
+  readonly trustedHops: number
   readonly mtls: 'Strict' | 'Permissive'
   /** Sources of the target's name; all that are present must agree. */
   readonly target: readonly ('principal' | 'extension' | 'route')[]

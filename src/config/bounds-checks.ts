@@ -1,0 +1,98 @@
+import type { Pointer } from '../schema/problem.js'
+import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
+import type { EffectiveConfiguration } from './schema.js'
+
+type Tell = (pointer: Pointer, code: string, message: string, what?: 'key' | 'value') => void
+
+type Bound = {
+  readonly pointer: Pointer
+  readonly text: string
+  readonly least: string
+  readonly most: string
+}
+
+/** Durations and sizes that are neither useless nor endless. */
+export function checkBounds(effective: EffectiveConfiguration, tell: Tell): void {
+  const { drain, certificates, serviceTokens, userTokens, jwks, limits } = effective
+  const durations: Bound[] = [
+    { pointer: ['drain', 'timeout'], text: drain.timeout, least: '0s', most: '1h' },
+    { pointer: ['drain', 'delay'], text: drain.delay, least: '0s', most: '10m' },
+    { pointer: ['certificates', 'maxLifetime'], text: certificates.maxLifetime, least: '1s', most: '100y' },
+    { pointer: ['certificates', 'gracePeriod'], text: certificates.gracePeriod, least: '0s', most: '100y' },
+    { pointer: ['serviceTokens', 'maxLifetime'], text: serviceTokens.maxLifetime, least: '1s', most: '1h' },
+    {
+      pointer: ['serviceTokens', 'jwtSvid', 'maxLifetime'],
+      text: serviceTokens.jwtSvid.maxLifetime,
+      least: '1s',
+      most: '24h',
+    },
+    { pointer: ['userTokens', 'dpop', 'maxAge'], text: userTokens.dpop.maxAge, least: '1s', most: '10m' },
+    { pointer: ['userTokens', 'clockSkew'], text: userTokens.clockSkew, least: '0s', most: '5m' },
+    { pointer: ['jwks', 'refreshInterval'], text: jwks.refreshInterval, least: '1s', most: '7d' },
+    { pointer: ['jwks', 'cooldown'], text: jwks.cooldown, least: '100ms', most: '1h' },
+    { pointer: ['jwks', 'maxStale'], text: jwks.maxStale, least: '1s', most: '30d' },
+    { pointer: ['jwks', 'timeout'], text: jwks.timeout, least: '10ms', most: '1m' },
+    { pointer: ['limits', 'deadline'], text: limits.deadline, least: '1ms', most: '1m' },
+  ]
+  const assertion = effective.upstreamAssertion
+  if (assertion) {
+    const at = (option: string): Pointer => ['upstreamAssertion', option]
+    durations.push(
+      { pointer: at('lifetime'), text: assertion.lifetime, least: '1s', most: '1h' },
+      { pointer: at('reuse'), text: assertion.reuse, least: '0s', most: '30m' },
+      { pointer: at('overlap'), text: assertion.overlap, least: '0s', most: '30d' },
+    )
+    if ((parseDurationMs(assertion.reuse) ?? 0) * 2 > (parseDurationMs(assertion.lifetime) ?? 0)) {
+      const message = '`reuse` is longer than half of `lifetime`: upstreams would get what is about to expire'
+      tell(at('reuse'), 'out-of-bounds', message)
+    }
+  }
+  durations.push(...boundsOfStore(effective), ...boundsOfAlerts(effective))
+  for (const bound of durations) within(bound, parseDurationMs, tell)
+  within(
+    { pointer: ['limits', 'maxMessageSize'], text: limits.maxMessageSize, least: '64KiB', most: '64MiB' },
+    parseSizeBytes,
+    tell,
+  )
+  if ((parseDurationMs(jwks.maxStale) ?? 0) < (parseDurationMs(jwks.refreshInterval) ?? 0)) {
+    tell(
+      ['jwks', 'maxStale'],
+      'out-of-bounds',
+      '`jwks.maxStale` is shorter than `jwks.refreshInterval`: keys would be too old before they are fetched again',
+    )
+  }
+}
+
+function boundsOfStore({ store, onUnavailable }: EffectiveConfiguration): Bound[] {
+  const bounds: Bound[] = []
+  const add = (pointer: Pointer, text: string | undefined, least: string, most: string): void => {
+    if (text !== undefined) bounds.push({ pointer, text, least, most })
+  }
+  add(['store', 'commandTimeout'], store.commandTimeout, '1ms', '10s')
+  add(['store', 'flushInterval'], store.flushInterval, '1ms', '1s')
+  add(['onUnavailable', 'for'], onUnavailable.for, '1s', '1h')
+  return bounds
+}
+
+function boundsOfAlerts({ alerts }: EffectiveConfiguration): Bound[] {
+  return alerts.sinks.flatMap(({ timeout }, index) =>
+    timeout === undefined
+      ? []
+      : [{ pointer: ['alerts', 'sinks', index, 'timeout'], text: timeout, least: '100ms', most: '1m' }],
+  )
+}
+
+function within(
+  { pointer, text, least, most }: Bound,
+  parse: (text: string) => number | undefined,
+  tell: Tell,
+): void {
+  const value = parse(text) ?? NaN
+  if (!(value >= (parse(least) ?? NaN) && value <= (parse(most) ?? NaN))) {
+    tell(
+      pointer,
+      'out-of-bounds',
+      `\`${pointer.join('.')}\` is \`${text}\`, must be from ${least} to ${most}`,
+    )
+  }
+}
