@@ -47,8 +47,26 @@ export function layPortcullis(directory: string, instance: PortcullisInstance): 
   ])
   const example = readFileSync(join(REPOSITORY, 'examples/mesh/portcullis.yaml'), 'utf8')
   const config = join(directory, 'portcullis.yaml')
-  write(config, renderShipped(example, { addresses: new Map(), directory, names }))
+  write(config, withPlaces(renderShipped(example, { addresses: new Map(), directory, names })))
+  write(join(directory, 'places.csv'), PLACES)
   return config
+}
+
+/** Where the addresses of the demo's users are: ranges that are for documentation alone. */
+const PLACES = `cidr,country,latitude,longitude
+192.0.2.0/24,DE,52.52,13.40
+198.51.100.0/24,AU,-33.87,151.21
+`
+
+/** As behind a load balancer that tells where users come from: loopback has neither. */
+function withPlaces(configuration: string): string {
+  const document = parseDocument(configuration)
+  const listeners = document.get('listeners')
+  if (!isSeq(listeners)) throw new Error('the configuration has no listeners')
+  const edge = listeners.items.findIndex((_, at) => listeners.getIn([at, 'name']) === 'edge')
+  document.setIn(['listeners', edge, 'trustedHops'], 1)
+  document.setIn(['geo', 'table'], './places.csv')
+  return document.toString({ lineWidth: 0 })
 }
 
 export type EnvoyInstance = {

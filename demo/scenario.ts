@@ -11,7 +11,7 @@ export type Scenario = {
   readonly call: (mesh: Mesh) => Promise<Answer>
   readonly expected: Expected
   /** What else must hold; says what is wrong. */
-  readonly also?: (answer: Answer) => string | undefined
+  readonly also?: (answer: Answer, mesh: Mesh) => string | undefined
   /** Raw TCP: no answer carries a decision id, so the event is found by its target. */
   readonly tcp?: true
 }
@@ -48,7 +48,7 @@ export async function play(scenario: Scenario, mesh: Mesh): Promise<Outcome> {
     reason,
     rule: event?.rule ?? '',
     durationMs: answer.durationMs,
-    difference: differenceOf(scenario, answer, decision, reason),
+    difference: differenceOf(scenario, answer, mesh, decision, reason),
   }
 }
 
@@ -67,6 +67,7 @@ function eventOf(
 function differenceOf(
   { expected, also }: Scenario,
   answer: Answer,
+  mesh: Mesh,
   decision: string,
   reason: string,
 ): string | undefined {
@@ -76,5 +77,5 @@ function differenceOf(
   if (answer.reason !== undefined && answer.reason !== reason) {
     return `the caller was told ${answer.reason}, the event says ${reason}`
   }
-  return also?.(answer)
+  return also?.(answer, mesh)
 }

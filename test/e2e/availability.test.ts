@@ -63,17 +63,17 @@ const status = async (path: string): Promise<string> =>
 
 /** Any other status fails, with what the Envoys on the way logged about it. */
 function expectOnly(statuses: ReadonlyMap<string, number>, wanted: string): void {
-  const others = [...statuses.keys()].filter((status) => status !== wanted)
+  const others = [...statuses.keys()].filter((each) => each !== wanted)
   expect(others.flatMap(loggedWith)).toEqual([])
   expect(Object.fromEntries(statuses)).toEqual({ [wanted]: expect.any(Number) })
   expect(statuses.get(wanted)).toBeGreaterThan(100)
 }
 
-function loggedWith(status: string): string[] {
+function loggedWith(code: string): string[] {
   return ['checkout-service', 'inventory-service'].flatMap((name) =>
     readFileSync(join(mesh.directory, 'logs', `${name}.log`), 'utf8')
       .split('\n')
-      .filter((line) => line.includes(`"status":${status},`))
+      .filter((line) => line.includes(`"status":${code},`))
       .map((line) => `${name}: ${line}`),
   )
 }

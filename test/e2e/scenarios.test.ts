@@ -15,7 +15,9 @@ afterAll(async () => {
   mesh.forget()
 })
 
-const REFUSALS_FIRST = [...CHAPTERS].toReversed()
+/** Stories come last: what they leave behind stays. */
+const STORIES = 2
+const REFUSALS_FIRST = [...CHAPTERS.slice(0, -STORIES).toReversed(), ...CHAPTERS.slice(-STORIES)]
 
 describe.each(REFUSALS_FIRST)('$title', ({ scenarios }) => {
   test.each(scenarios)('$caller to $target: $request', async (scenario) => {
