@@ -7,14 +7,20 @@ import type { Identified } from './identity/identify.js'
 import type { Identity } from './identity/principal.js'
 import type { Asker, ListenerRules } from './request/listener.js'
 import type { AccessRequest } from './request/access-request.js'
-import { type EffectiveRisk, effectiveRisk } from './risk/effective-risk.js'
+import { assess, type Assessment } from './risk/assess.js'
+import type { EffectiveRisk } from './risk/effective-risk.js'
+import type { Located } from './risk/locate.js'
+import { lessonsOf } from './risk/lessons.js'
+import type { RiskPolicy } from './risk/risk-policy.js'
 import { chooseEndpoint, evaluateMatrix, evaluateProxy, operationOf } from './segmentation/evaluate.js'
 import { serviceOfIdentity } from './segmentation/compile.js'
-import type { Facts } from './segmentation/facts.js'
+import { type Client, type Facts, NO_SESSION } from './segmentation/facts.js'
 import type { Matrix, Target } from './segmentation/matrix.js'
 import { resolveTarget } from './segmentation/target.js'
 import { type AdaptivePolicy, evaluateAdaptive } from './session/adaptive-policy.js'
-import { evaluateEndpointStepUp } from './session/step-up.js'
+import { evaluateEndpointStepUp, evaluateSensitiveAge } from './session/step-up.js'
+import { NOTHING_KNOWN, type Recalled } from './state/recall.js'
+import { addressKey, type SubjectKeys, userKeys, workloadKey } from './state/subjects.js'
 
 /** One Check: what is asked, at which door, by which Envoy, when. */
 export type Question = {
@@ -28,20 +34,29 @@ export type Question = {
 export type PolicyInForce = {
   readonly matrix: Matrix
   readonly adaptive: AdaptivePolicy
+  readonly risk: RiskPolicy
   readonly revision: string
 }
 
 /** Verifies every credential of a request for its target. */
 export type Identify = (question: Question, target: Target, matrix: Matrix) => Eventually<Identified>
 
+/** What the way looks up outside of itself. */
+export type Lookups = {
+  readonly identify: Identify
+  /** Everything known of a call's subjects; `unavailable` where the store can't tell. */
+  readonly recall: (keys: SubjectKeys, nowMs: number) => Eventually<Recalled | 'unavailable'>
+  readonly locate: (question: Question, identity: Identity) => Located
+}
+
 /**
- * The request's way: which target, who, may it, from which device, at which risk, one verdict.
- * Answers at once when every credential was verified before; never throws for bad input.
+ * The request's way: which target, who, may it, from which device, in which state, at which risk, one verdict.
+ * Answers at once when every credential was verified and every subject was seen before; never throws for bad input.
  */
 export function authorize(
   question: Question,
   policy: PolicyInForce,
-  identify: Identify,
+  { identify, recall, locate }: Lookups,
   steps?: Steps,
 ): Eventually<Decision> {
   const found = resolveTarget(policy.matrix, question.request, question.listener, question.asker)
@@ -57,16 +72,40 @@ export function authorize(
     outcome: 'pass',
     detail: `${target.id ?? 'a service that no document names'}, mode ${target.mode}`,
   })
-  return andThen(identify(question, target, policy.matrix), (identified) =>
-    decide(question, target, identified, policy, steps),
-  )
+  return andThen(identify(question, target, policy.matrix), (identified) => {
+    const located = locate(question, identified.ok ? identified.identity : NOBODY)
+    const keys = subjectsOf(question, identified, located.client)
+    // Of somebody whom no credential proved, nothing is looked up: nobody makes the store work by failing.
+    const nobody = !identified.ok && !identified.workload
+    return andThen(nobody ? { ...NOTHING_KNOWN, keys } : recall(keys, question.nowMs), (known) =>
+      decide(question, target, identified, { known, located }, policy, steps),
+    )
+  })
 }
+
+/** What a call's subjects are called. The address is one of them where strangers come from. */
+function subjectsOf({ listener }: Question, identified: Identified, client: Client): SubjectKeys {
+  const identity = identified.ok ? identified.identity : { ...NOBODY, workload: identified.workload }
+  const { user, workload } = identity
+  const ofUser = user && userKeys(user)
+  const strangers = listener.role === 'Gateway' || (!user && !workload)
+  return {
+    user: ofUser?.user,
+    session: ofUser?.session,
+    workload: workload && workloadKey(workload),
+    address: strangers && client.ip !== undefined ? addressKey(client.ip) : undefined,
+  }
+}
+
+/** What was looked up for one call. */
+export type Context = { readonly known: Recalled | 'unavailable'; readonly located: Located }
 
 /** The part of the way behind identity. `check` enters here with principals that nobody had to verify. */
 export function decide(
   question: Question,
   target: Target,
   identified: Identified,
+  { known, located }: Context,
   policy: PolicyInForce,
   steps?: Steps,
 ): Decision {
@@ -81,13 +120,34 @@ export function decide(
       outcome: 'fail',
       detail: `${unidentified.reason}: ${unidentified.message}`,
     })
-    if (mode === 'Enforce') return conclude(place, { ...NOTHING_FOUND, refusals: [unidentified] })
+    if (mode === 'Enforce') {
+      const refused = conclude(place, { ...NOTHING_FOUND, refusals: [unidentified] })
+      return learning(refused, located, known, undefined, policy, nowMs)
+    }
     // Where that lets the call pass, a rule that is enforced by its own mode must still be able to refuse it.
   }
   const identity = identified.ok ? identified.identity : NOBODY
   const { workload, user } = identity
   const caller = workload && serviceOfIdentity(policy.matrix, workload.spiffeId)
-  const risk = mode === 'Observe' ? undefined : effectiveRisk(user)
+  const assessment =
+    known === 'unavailable'
+      ? undefined
+      : assess(
+          {
+            request,
+            identity,
+            endpoint,
+            mode,
+            path: target.path,
+            place: located.place,
+            malicious: located.malicious,
+            nowMs,
+          },
+          known,
+          policy.risk,
+          { ...policy.adaptive.session, maxAuthAgeMs: policy.adaptive.maxAuthAgeMs },
+        )
+  const risk = assessment?.risk
   const facts: Facts = {
     request,
     identity,
@@ -96,6 +156,10 @@ export function decide(
     endpoint,
     gateway: isOutside(question.listener),
     riskScore: risk?.score,
+    riskSources: risk?.sources ?? [],
+    riskLevel: risk?.level,
+    client: located.client,
+    session: assessment?.session ?? NO_SESSION,
     nowMs,
   }
   const operation = operationOf(endpoint, request)
@@ -105,14 +169,19 @@ export function decide(
   if (device.refusal) steps?.push({ step: 'device', outcome: 'fail', detail: device.refusal.message })
   const adaptive = evaluateAdaptive(policy.adaptive, facts, steps)
   const stepUp = evaluateEndpointStepUp(endpoint, policy.adaptive, facts, steps)
-  return conclude(place, {
+  tellState(known, assessment, steps)
+  const decision = conclude(place, {
     refusals: [
       unidentified,
+      assessment?.standing,
       matrix.permit ? undefined : matrix.refusal,
       proxy?.refusal,
+      known === 'unavailable' ? STATE_UNAVAILABLE : undefined,
       device.refusal,
+      ...(assessment?.verdicts ?? []),
       adaptive.refusal,
       stepUp,
+      evaluateSensitiveAge(endpoint, policy.adaptive, facts),
     ],
     recorded: matrix.shadowed ?? proxy?.shadowed ?? adaptive.shadowed,
     workload,
@@ -124,6 +193,41 @@ export function decide(
     risk,
     obligations: device.obligations,
   })
+  return learning(decision, located, known, assessment, policy, nowMs)
+}
+
+const STATE_UNAVAILABLE: Refusal = {
+  reason: 'state-unavailable',
+  message: 'what is known of the caller can not be told now, since the store is away',
+}
+
+/** The decision with what it teaches, and whether it was made from copies that nobody could confirm. */
+function learning(
+  decision: Decision,
+  { client }: Located,
+  known: Recalled | 'unavailable',
+  assessment: Assessment | undefined,
+  { risk, adaptive }: PolicyInForce,
+  nowMs: number,
+): Decision {
+  if (known === 'unavailable') return { ...decision, clientIp: client.ip }
+  return {
+    ...decision,
+    clientIp: client.ip,
+    state: known.standing === 'last-known' ? 'last-known' : undefined,
+    lessons: lessonsOf(decision, known, assessment, risk, adaptive.session, nowMs),
+    subjects: known.keys,
+  }
+}
+
+function tellState(known: Recalled | 'unavailable', assessment: Assessment | undefined, steps: Steps): void {
+  if (!steps || !assessment || known === 'unavailable') return
+  const { standing, verdicts, risk } = assessment
+  if (standing) steps.push({ step: 'state', outcome: 'fail', detail: standing.message })
+  if (!risk) return
+  const factors = risk.factors.map(({ factor, points }) => `${factor} ${points}`).join(', ')
+  const detail = `${risk.score} of 100${factors === '' ? '' : ` (${factors})`}`
+  steps.push({ step: 'risk', outcome: verdicts.some(Boolean) ? 'fail' : 'pass', detail })
 }
 
 const NOBODY: Identity = { workload: undefined, serviceToken: undefined, user: undefined }

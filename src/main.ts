@@ -1,6 +1,5 @@
 import type { Writable } from 'node:stream'
 import { createDecisionIds } from './adapters/decision-ids.js'
-import { openEmbeddedReplayGuard } from './adapters/embedded-replay-guard.js'
 import type { AskerCertificate } from './adapters/grpc/asker.js'
 import { type GrpcListener, type GrpcListenerOptions, startGrpcListener } from './adapters/grpc/listener.js'
 import { isRevokedNow } from './identity/certificate-policy.js'
@@ -9,7 +8,7 @@ import { startPublicServer } from './adapters/http/public.js'
 import { createLineSink } from './adapters/line-sink.js'
 import { createMetrics } from './adapters/metrics.js'
 import { writeSecurityEvent } from './audit/security-event.js'
-import { authorize, type Identify } from './authorize.js'
+import { authorize, type Identify, type Lookups } from './authorize.js'
 import type { Config, ListenerConfig } from './config/config.js'
 import { createCheck } from './ext-authz/check.js'
 import { prepareReplies } from './ext-authz/reply.js'
@@ -18,12 +17,19 @@ import type { ReplayGuard } from './identity/replay.js'
 import { type LiveTls, openTls, readAllTls, watchTls } from './main/listener-tls.js'
 import type { LiveAgent } from './main/live-agent.js'
 import { openAssertions } from './main/live-assertions.js'
+import { openFeedback } from './main/feedback.js'
 import { openKeys } from './main/live-keys.js'
+import { openPlaces } from './main/live-place.js'
 import { openPolicy } from './main/live-policy.js'
+import { openState } from './main/live-state.js'
 import { openTrust } from './main/live-trust.js'
 import { jsonLog, type Log, messageOf, StartFailure } from './main/log.js'
 import { registerMetrics } from './main/registered-metrics.js'
 import { openVerifiers } from './main/verifiers.js'
+import { locate } from './risk/locate.js'
+import type { StoreHealth } from './state/store.js'
+import { recall } from './state/recall.js'
+import { writeAlert } from './risk/alerts.js'
 import { serviceOfIdentity } from './segmentation/compile.js'
 
 export { StartFailure } from './main/log.js'
@@ -80,11 +86,25 @@ async function open(
     openKeys(config, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
     readAllTls(config.listeners),
     openAssertions(config.upstreamAssertion, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
+    openPlaces(config, log).then((opened) => closedOnFailure(opened, undo)),
   ] as const
   await failWithEveryProblem(opening)
-  const [policy, trust, keys, tls, assertions] = await Promise.all(opening)
-  const usedTokens = await orStartFailure('store.directory', openReplayGuard(config, log))
-  const verifiers = openVerifiers(config, trust, keys, options.replayGuard ?? usedTokens)
+  const [policy, trust, keys, tls, assertions, livePlaces] = await Promise.all(opening)
+  const store = await openState(config, log)
+  undo.push(() => store.close(nowMs()))
+  const verifiers = openVerifiers(config, trust, keys, options.replayGuard ?? store.claims)
+  for (const [factor, source] of [
+    ['impossibleTravel', config.geo],
+    ['maliciousIp', config.threats.files[0]],
+    ['dataVolume', config.accessLogService.enabled || undefined],
+  ] as const) {
+    if (source === undefined) log('info', `risk factor without a source: ${factor} never applies`)
+  }
+  const feedback = openFeedback({
+    store,
+    risk: () => policy.current.risk,
+    alert: (alert) => log('warn', 'risk alert', { alert: JSON.parse(writeAlert(alert)) }),
+  })
 
   const sink = createLineSink({
     stream: options.events,
@@ -103,10 +123,11 @@ async function open(
     for (const { listener } of listeners) listener.setServing(isReady())
   }
   const metrics = createMetrics()
-  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, usedTokens })
+  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, store })
   const parts = {
     record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) =>
       sink.accept(writeSecurityEvent(event), waitMs),
+    ...feedback,
     observe: metrics.observe,
     report: (error: unknown) => log('error', 'a decision failed', { problem: stackOf(error) }),
     newDecisionId: createDecisionIds(nowMs),
@@ -130,12 +151,23 @@ async function open(
   const identifyCaller: Identify = ({ request, listener, nowMs: at }, target, matrix) =>
     identify(request, listener, target, (id) => serviceOfIdentity(matrix, id)?.id, verifiers, at)
 
+  const places = {
+    placeOf: (ip: string) => livePlaces.placeOf(ip),
+    isMalicious: (ip: string) => livePlaces.isMalicious(ip),
+    header: config.geo?.kind === 'header' ? config.geo.name : undefined,
+  }
+  const lookups: Lookups = {
+    identify: identifyCaller,
+    recall: (subjects, at) => recall(subjects, store, at),
+    locate: ({ request, listener }, identity) => locate(request, listener, identity, places),
+  }
+
   for (const rules of config.listeners) {
     const check = createCheck({
       ...parts,
       listener: rules,
       authorize: (request, asker, at) =>
-        authorize({ request, listener: rules, asker, nowMs: at }, policy.current, identifyCaller),
+        authorize({ request, listener: rules, asker, nowMs: at }, policy.current, lookups),
     })
     const liveTls = await openTls(rules, tls, trust.agents)
     const isRevoked = (asker: AskerCertificate): boolean => isRevokedNow(asker, trust.policy, nowMs())
@@ -158,6 +190,8 @@ async function open(
               revision: policy.current.revision,
               policyProblems: policy.lastProblems,
               trustProblems: trust.health().problems,
+              placeProblems: livePlaces.problems(),
+              state: stateDetail(store.health()),
               audit: sink.broken ?? 'ok',
             },
           }),
@@ -188,20 +222,11 @@ async function open(
       return everyStep([
         () => Promise.all(listeners.map(({ listener }) => listener.drain(config.drain))),
         () => sink.drain(config.drain.timeoutMs),
-        () => usedTokens.close(nowMs()),
+        () => store.close(nowMs()),
         ...undo.toReversed(),
       ])
     },
   }
-}
-
-function openReplayGuard(config: Config, log: Log): ReturnType<typeof openEmbeddedReplayGuard> {
-  return openEmbeddedReplayGuard({
-    directory: config.store.directory,
-    startedAtMs: performance.timeOrigin,
-    now: Date.now,
-    warn: (message) => log('warn', message),
-  })
 }
 
 async function listen(
@@ -225,6 +250,14 @@ async function listen(
   )
   const watcher = tls && watchTls(name, tls, agents, (renewed) => listener.updateTls(renewed), log)
   return { listener, watcher }
+}
+
+function stateDetail({ standing, problem, lostBeforeMs }: StoreHealth): Readonly<Record<string, string>> {
+  return {
+    standing,
+    ...(problem !== undefined && { problem }),
+    ...(lostBeforeMs !== undefined && { lostBefore: new Date(lostBeforeMs).toISOString() }),
+  }
 }
 
 /** Takes every step, whatever the ones before it did; then throws what went wrong. */

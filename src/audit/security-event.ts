@@ -64,7 +64,7 @@ export function writeSecurityEvent(input: SecurityEventInput): string {
     name(',"targetService":"', decision.target) +
     name(',"endpoint":"', decision.endpoint) +
     (user ? name(',"deviceId":"', user.deviceId) + name(',"devicePosture":"', user.deviceTrust) : '') +
-    writeNetwork(request ?? unreadable) +
+    writeNetwork(request ?? unreadable, decision.clientIp) +
     (request ? writeCall(request.http) : writeUnread(unreadable)) +
     writeResource(decision) +
     `,"decision":"${decision.outcome}","decisionReason":"${decision.reason}"` +
@@ -78,6 +78,7 @@ export function writeSecurityEvent(input: SecurityEventInput): string {
     (decision.wouldBe
       ? `,"wouldBeDecision":"${decision.wouldBe.outcome}","wouldBeReason":"${decision.wouldBe.reason}"`
       : '') +
+    (decision.state ? `,"state":"${decision.state}"` : '') +
     list(',"obligations":[', decision.obligations) +
     (decision.outcome === 'allow' ? ',"success":true' : ',"success":false') +
     (OWN_FAILURES.has(decision.reason) ? `,"errorCode":"${decision.reason}"` : '') +
@@ -109,12 +110,13 @@ function writeUser(user: UserPrincipal): string {
   )
 }
 
-function writeNetwork(from: AccessRequest | UnreadRequest | undefined): string {
+function writeNetwork(from: AccessRequest | UnreadRequest | undefined, clientIp: string | undefined): string {
   if (!from) return ''
   const { source, destination } = from
   return (
     name(',"sourceIp":"', source?.ip) +
     count(',"sourcePort":', source?.port || undefined) +
+    name(',"clientIp":"', clientIp) +
     name(',"destinationIp":"', destination?.ip) +
     count(',"destinationPort":', destination?.port || undefined)
   )

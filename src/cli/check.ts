@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
-import { authorize, type PolicyInForce } from '../authorize.js'
+import { authorize, type PolicyInForce, type Lookups } from '../authorize.js'
 import type { Config } from '../config/config.js'
 import type { Decision, Step } from '../decision/decision.js'
 import { readAccessRequest } from '../ext-authz/read-access-request.js'
 import type { Identified } from '../identity/identify.js'
 import type { Identity } from '../identity/principal.js'
 import type { ClaimMapping } from '../identity/user-claims.js'
+import { NOWHERE } from '../risk/locate.js'
+import { NOTHING_KNOWN } from '../state/recall.js'
 import type { ListenerRules } from '../request/listener.js'
 import { nearestName } from '../schema/nearest-name.js'
 import { addCheckOptions, callOf, type CheckOptions, userOf, wrongUsage } from './check-options.js'
@@ -69,6 +71,7 @@ async function loadSurroundings(options: CheckOptions, io: CliIo): Promise<Surro
   const policy = await readPolicyDirectory(options.policy ?? config?.policy.directory ?? 'policy', {
     localTrustDomain: options.trustDomain ?? config?.trustDomain ?? 'cluster.local',
     trustDomains: [...(config?.trustDomains.keys() ?? [])],
+    hasPlaces: config ? config.geo !== undefined : undefined,
   })
   if (!policy.ok) {
     refuse(policy.problems, io)
@@ -112,11 +115,17 @@ async function decideCall(
     peerIdentity: gateway ? 'None' : 'Certificate',
     principalTrustDomains: [],
     trustedProxies: new Map(),
+    trustedHops: 0,
     mtls: options.mtls,
     target: gateway ? ['extension', 'route'] : ['extension'],
   }
   const question = { request: read.request, listener, asker: { spiffeId: undefined }, nowMs }
-  return authorize(question, policy, () => identifyAs(who, listener, steps), steps)
+  const lookups: Lookups = {
+    identify: () => identifyAs(who, listener, steps),
+    recall: (keys) => ({ ...NOTHING_KNOWN, keys }),
+    locate: () => NOWHERE,
+  }
+  return authorize(question, policy, lookups, steps)
 }
 
 function identifyAs(identity: Identity, listener: ListenerRules, steps: Step[]): Identified {

@@ -1,4 +1,6 @@
 import type { UserPrincipal, WorkloadPrincipal } from '../identity/principal.js'
+import type { StateDelta } from '../state/record.js'
+import type { SubjectKeys } from '../state/subjects.js'
 import type { Mode } from './mode.js'
 import type { Reason, RefusalReason } from './reason.js'
 
@@ -40,6 +42,14 @@ export type Refusal = {
   readonly dpop?: DpopChallenge | undefined
 }
 
+/** What a call taught about its subjects. */
+export type Lessons = {
+  /** Sightings and counters: a crash may lose the latest. */
+  readonly noted: readonly StateDelta[]
+  /** What must not be lost once the caller was told. */
+  readonly committed: readonly StateDelta[]
+}
+
 /** The one answer to a request, with everything that its event, its metrics and `check` show. */
 export type Decision = {
   readonly outcome: 'allow' | 'deny' | 'challenge'
@@ -63,6 +73,13 @@ export type Decision = {
   /** 0..100; absent when risk was not evaluated. */
   readonly riskScore?: number | undefined
   readonly riskFactors?: readonly RiskFactor[] | undefined
+  /** The first untrusted hop, canonical. */
+  readonly clientIp?: string | undefined
+  /** Read from copies that could not be confirmed, since the store was away. */
+  readonly state?: 'last-known' | undefined
+  readonly lessons?: Lessons | undefined
+  /** Whose records count what this call leads to. */
+  readonly subjects?: SubjectKeys | undefined
   readonly obligations: readonly Obligation[]
   readonly stepUp?: StepUp | undefined
   readonly scopes?: readonly string[] | undefined

@@ -27,6 +27,8 @@ export type CheckParts = {
   /** Decides on the policy in force now. */
   readonly authorize: (request: AccessRequest, asker: Asker, nowMs: number) => Eventually<Decision>
   readonly record: RecordEvent
+  /** Takes what a decision taught; a promise while something must become durable before the answer. */
+  readonly learn: (decision: Decision, decisionId: string, asker: Asker, nowMs: number) => Eventually<void>
   /** Told of every decision that is sent, for metrics. */
   readonly observe: (decision: Decision, durationUs: number) => void
   /** Told of what broke, for the log. */
@@ -68,9 +70,15 @@ export function createCheck(parts: CheckParts): Check {
     const deadlineMs = (call.deadlineMs ?? nowMs + parts.defaultDeadlineMs) - ANSWER_MARGIN_MS
     let read: ReadAccessRequest | undefined
 
-    /** Writes, records, counts, and hands out the reply; in that order, so that an event tells what was sent. */
+    /** What a call taught is kept before anybody is told what was decided. */
     const finish = (decision: Decision): Eventually<Buffer> => {
       const decisionId = parts.newDecisionId()
+      const learned = parts.learn(decision, decisionId, call.asker, nowMs)
+      return andThen(learned, () => answer(decision, decisionId))
+    }
+
+    /** Writes, records, counts, and hands out the reply; in that order, so that an event tells what was sent. */
+    const answer = (decision: Decision, decisionId: string): Eventually<Buffer> => {
       const request = read?.ok ? read.request : undefined
       const unreadable = read?.ok === false ? read : undefined
       const assertion =
@@ -102,15 +110,15 @@ export function createCheck(parts: CheckParts): Check {
     const fail = (error: unknown): Eventually<Buffer> => {
       parts.report(error)
       try {
-        const answer = finish(refuse('internal-error', 'the decision failed'))
-        return answer instanceof Promise ? answer.catch(giveUp) : answer
+        const refusal = finish(refuse('internal-error', 'the decision failed'))
+        return refusal instanceof Promise ? refusal.catch(giveUp) : refusal
       } catch (again) {
         return giveUp(again)
       }
     }
 
-    const guarded = (answer: Eventually<Buffer>): Eventually<Buffer> =>
-      answer instanceof Promise ? answer.catch(fail) : answer
+    const guarded = (reply: Eventually<Buffer>): Eventually<Buffer> =>
+      reply instanceof Promise ? reply.catch(fail) : reply
 
     const giveUp = (error: unknown): Buffer => {
       parts.report(error)

@@ -10,7 +10,13 @@ export type Verified<T> =
 
 /** Everyone behind a request, or the first credential that failed. */
 export type Identified =
-  { readonly ok: true; readonly identity: Identity } | { readonly ok: false; readonly refusal: Refusal }
+  | { readonly ok: true; readonly identity: Identity }
+  | {
+      readonly ok: false
+      readonly refusal: Refusal
+      /** The caller's workload, where it was verified before another credential failed. */
+      readonly workload?: WorkloadPrincipal | undefined
+    }
 
 /** What the target is called in a token's audience. */
 export type TargetNames = { readonly id: string | undefined; readonly spiffeId: SpiffeId | undefined }
@@ -146,12 +152,12 @@ function verifyTokens(
   nowMs: number,
 ): Eventually<Identified> {
   return andThen(verifiers.userToken(evidence, nowMs), (user) => {
-    if (!user.ok) return user
+    if (!user.ok) return { ...user, workload: holder.workload }
     if (serviceToken === undefined) {
       return { ok: true, identity: { workload: holder.workload, serviceToken: undefined, user: user.value } }
     }
     return andThen(verifiers.serviceToken(serviceToken, holder, nowMs), (verified) => {
-      if (!verified.ok) return verified
+      if (!verified.ok) return { ...verified, workload: holder.workload }
       const { workload, token } = verified.value
       if (isGone(workload, verifiers)) return IDENTITY_REVOKED
       return { ok: true, identity: { workload, serviceToken: token, user: user.value } }

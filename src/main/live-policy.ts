@@ -7,7 +7,7 @@ import { watched } from './watched.js'
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024
 
-type PolicyPlace = Pick<Config, 'policy' | 'trustDomain' | 'trustDomains'>
+type PolicyPlace = Pick<Config, 'policy' | 'trustDomain' | 'trustDomains' | 'geo'>
 
 /**
  * The policy in force, reloaded when its directory changes. A directory with any error is refused whole:
@@ -57,7 +57,7 @@ export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePoli
   }
 }
 
-async function load({ policy, trustDomain, trustDomains }: PolicyPlace): Promise<LoadedPolicy> {
+async function load({ policy, trustDomain, trustDomains, geo }: PolicyPlace): Promise<LoadedPolicy> {
   const { directory } = policy
   const listed = await listPolicyFiles(directory)
   if (!listed.ok) return refused([listed.problem])
@@ -72,6 +72,7 @@ async function load({ policy, trustDomain, trustDomains }: PolicyPlace): Promise
   return loadPolicy(files, {
     localTrustDomain: trustDomain,
     trustDomains: [...trustDomains.keys()],
+    hasPlaces: geo !== undefined,
     directory,
   })
 }

@@ -1,4 +1,4 @@
-import type { EmbeddedReplayGuard } from '../adapters/embedded-replay-guard.js'
+import type { StateStore } from '../state/store.js'
 import type { LineSink } from '../adapters/line-sink.js'
 import { type Metrics, PROCESS_METRICS } from '../adapters/metrics.js'
 import type { LiveKeys } from './live-keys.js'
@@ -14,12 +14,12 @@ export type Measured = {
   readonly keys: LiveKeys
   readonly trust: LiveTrust
   readonly verifiers: LiveVerifiers
-  readonly usedTokens: EmbeddedReplayGuard
+  readonly store: StateStore & { readonly claims: { readonly size: number } }
 }
 
 /** What /metrics tells beside decisions. Labels come from the configuration and the policy, never from a request. */
 export function registerMetrics(measured: Measured): void {
-  const { metrics, policy, sink, keys, trust, verifiers, usedTokens } = measured
+  const { metrics, policy, sink, keys, trust, verifiers, store } = measured
   registerTrustMetrics(metrics, trust)
   for (const metric of PROCESS_METRICS) metrics.register(metric)
   metrics.register({
@@ -74,7 +74,39 @@ export function registerMetrics(measured: Measured): void {
     name: 'portcullis_used_tokens',
     help: 'Service tokens remembered as used.',
     type: 'gauge',
-    read: () => usedTokens.size,
+    read: () => store.claims.size,
+  })
+  registerStateMetrics(metrics, store)
+}
+
+function registerStateMetrics(metrics: Metrics, store: StateStore): void {
+  const standings = ['current', 'last-known', 'unavailable'] as const
+  metrics.register({
+    name: 'portcullis_state_standing',
+    help: '1 for how the store of state stands: current, last-known (copies alone) or unavailable.',
+    type: 'gauge',
+    read: () => {
+      const { standing } = store.health()
+      return standings.map((each) => ({ labels: { standing: each }, value: each === standing ? 1 : 0 }))
+    },
+  })
+  metrics.register({
+    name: 'portcullis_state_copies',
+    help: 'Records of subjects held in memory.',
+    type: 'gauge',
+    read: () => store.health().copies,
+  })
+  metrics.register({
+    name: 'portcullis_state_pending',
+    help: 'Changes of records that are not written yet.',
+    type: 'gauge',
+    read: () => store.health().pending,
+  })
+  metrics.register({
+    name: 'portcullis_state_lost_total',
+    help: 'Changes of records that could not be kept.',
+    type: 'counter',
+    read: () => store.health().lost,
   })
 }
 

@@ -1,6 +1,8 @@
 import { type Problem, sortProblems } from '../schema/problem.js'
+import { compileRisk, type RiskDocument } from '../risk/compile-risk.js'
+import type { RiskPolicy } from '../risk/risk-policy.js'
 import { compileMatrix } from '../segmentation/compile.js'
-import { Directory } from '../segmentation/directory.js'
+import { Directory, type Surroundings } from '../segmentation/directory.js'
 import type { Matrix } from '../segmentation/matrix.js'
 import type { AdaptivePolicy } from '../session/adaptive-policy.js'
 import { type AdaptiveDocument, compileAdaptive } from '../session/compile-adaptive.js'
@@ -12,6 +14,7 @@ import { policyWarnings } from './warnings.js'
 export type Policy = {
   readonly matrix: Matrix
   readonly adaptive: AdaptivePolicy
+  readonly risk: RiskPolicy
   /** SHA-256 of the files' names and bytes, hex. */
   readonly revision: string
   readonly documents: number
@@ -19,10 +22,7 @@ export type Policy = {
   readonly inert: readonly string[]
 }
 
-export type LoadOptions = {
-  readonly localTrustDomain: string
-  /** All that are configured; the local one need not be repeated. */
-  readonly trustDomains: readonly string[]
+export type LoadOptions = Surroundings & {
   /** Rule sources and the revision name files from here, so that they don't depend on where it is mounted. */
   readonly directory?: string
 }
@@ -48,7 +48,7 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
   const revision = revisionOf(files.map(({ file, text }) => ({ file: nameOf(file), text })))
   const matrix = compileMatrix({
     documents: documents.flatMap((document, index) =>
-      document.kind === 'AdaptivePolicy'
+      document.kind === 'AdaptivePolicy' || document.kind === 'RiskPolicy'
         ? []
         : [{ ...document, index, sourceOf: sourceOf(document, nameOf) }],
     ),
@@ -67,12 +67,22 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
     ),
     directoryOf(documents, options),
   )
+  const risk = compileRisk(
+    documents.flatMap((document) => (document.kind === 'RiskPolicy' ? [riskOf(document, problems)] : [])),
+  )
   if (!matrix.ok || problems.some(({ severity }) => severity === 'error')) {
     return { ok: false, problems: sortProblems(problems) }
   }
   return {
     ok: true,
-    policy: { matrix: matrix.matrix, adaptive, revision, documents: documents.length, inert: adaptive.inert },
+    policy: {
+      matrix: matrix.matrix,
+      adaptive,
+      risk,
+      revision,
+      documents: documents.length,
+      inert: adaptive.inert,
+    },
     warnings: sortProblems([...problems, ...policyWarnings(documents)]),
   }
 }
@@ -117,9 +127,21 @@ function adaptiveOf(
   }
 }
 
+function riskOf(
+  { metadata, spec, source }: Extract<PolicyDocument, { kind: 'RiskPolicy' }>,
+  problems: Problem[],
+): RiskDocument {
+  return {
+    metadata,
+    spec,
+    report: (pointer, message, code) =>
+      problems.push({ severity: 'error', code, message, position: source.positionOf(pointer) }),
+  }
+}
+
 /** The services in the order in which the matrix numbers them. */
 function directoryOf(documents: readonly PolicyDocument[], options: LoadOptions): Directory {
-  const directory = new Directory(options.localTrustDomain, options.trustDomains)
+  const directory = new Directory(options)
   for (const { kind, metadata } of documents) {
     if (kind !== 'ServicePolicy') continue
     const id = `${metadata.namespace ?? 'default'}/${metadata.name}`

@@ -8,6 +8,7 @@ import { BaselinePolicySchema } from '../segmentation/baseline-policy.js'
 import { ServicePolicySchema } from '../segmentation/service-policy.js'
 import { API_VERSION } from '../segmentation/vocabulary.js'
 import { AdaptivePolicySchema } from '../session/adaptive-schema.js'
+import { RiskPolicySchema } from '../risk/risk-policy.js'
 import { API_GROUP, kinds, UNSUPPORTED_KINDS } from './kinds.js'
 
 /** A file's name, as problems and rule sources show it, and its content. */
@@ -18,6 +19,7 @@ export type PolicyDocument = { readonly source: SourcedDocument } & (
   | ({ readonly kind: 'ServicePolicy' } & Pick<Static<typeof ServicePolicySchema>, 'metadata' | 'spec'>)
   | ({ readonly kind: 'BaselinePolicy' } & Pick<Static<typeof BaselinePolicySchema>, 'metadata' | 'spec'>)
   | ({ readonly kind: 'AdaptivePolicy' } & Pick<Static<typeof AdaptivePolicySchema>, 'metadata' | 'spec'>)
+  | ({ readonly kind: 'RiskPolicy' } & Pick<Static<typeof RiskPolicySchema>, 'metadata' | 'spec'>)
 )
 
 export type ReadDocuments = {
@@ -83,6 +85,8 @@ function readDocument(source: SourcedDocument): Read | undefined {
       return fit(BaselinePolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
     case 'AdaptivePolicy':
       return fit(AdaptivePolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
+    case 'RiskPolicy':
+      return fit(RiskPolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
     case undefined:
       return refuse(undefined, '`kind` is missing', 'missing-field')
     default:

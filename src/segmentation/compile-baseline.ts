@@ -99,7 +99,7 @@ function compileRest(
   directory: Directory,
   report: Report,
 ): { to: readonly To[] | undefined; when: CompiledConditions | undefined } {
-  const scope = { namespace: undefined, localTrustDomain: directory.localTrustDomain }
+  const scope = directory.conditionScope(undefined)
   const conditions = written.when ?? []
   return {
     to: written.to?.map((element, index) =>

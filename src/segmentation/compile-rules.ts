@@ -81,10 +81,10 @@ function compileWhen(
   written: Parameters<typeof compileConditions>[0] | undefined,
   at: Pointer,
   draft: Draft,
-  { localTrustDomain }: Directory,
+  directory: Directory,
 ): CompiledConditions | undefined {
   if (!written || written.length === 0) return undefined
-  return compileConditions(written, at, draft.report, { namespace: draft.namespace, localTrustDomain })
+  return compileConditions(written, at, draft.report, directory.conditionScope(draft.namespace))
 }
 
 function reportDuplicates(rules: readonly { readonly name: string }[], at: Pointer, draft: Draft): void {

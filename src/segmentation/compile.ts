@@ -5,7 +5,7 @@ import { compileEndpoints } from './compile-endpoints.js'
 import type { BaselineDocument, CompileProblem, PolicyDocument, ServiceDocument } from './compile-problem.js'
 import { checkOpenEndpoints, compileForbids, compileRules, indexRules } from './compile-rules.js'
 import type { CompiledService } from './compiled.js'
-import { Directory, hint } from './directory.js'
+import { Directory, type Surroundings, hint } from './directory.js'
 import type { Draft } from './draft.js'
 import { indexEndpoints, indexEndpointsFolded, NO_ENDPOINTS } from './endpoint-index.js'
 import { IdentityTrie } from './identity-trie.js'
@@ -16,11 +16,8 @@ import { flatText } from './flat-text.js'
 export type { CompileProblem, PolicyDocument } from './compile-problem.js'
 export { identitiesOf, serviceOfIdentity } from './service-identity.js'
 
-export type MatrixInput = {
+export type MatrixInput = Surroundings & {
   readonly documents: readonly PolicyDocument[]
-  readonly localTrustDomain: string
-  /** All that are configured; the local one need not be repeated. */
-  readonly trustDomains: readonly string[]
   /** Content hash of the documents. */
   readonly revision: string
 }
@@ -46,7 +43,7 @@ export function compileMatrix(input: MatrixInput): CompiledMatrix {
   const errors = reporter('error')
   const warnings = reporter('warning')
 
-  const directory = new Directory(input.localTrustDomain, input.trustDomains)
+  const directory = new Directory(input)
   const baselines = input.documents.filter(
     (document): document is BaselineDocument => document.kind === 'BaselinePolicy',
   )

@@ -1,3 +1,4 @@
+import type { ConditionScope } from './when/condition.js'
 import { nearestName } from '../schema/nearest-name.js'
 import type { Pointer } from '../schema/problem.js'
 import type { Report } from './compile-problem.js'
@@ -5,18 +6,34 @@ import type { Report } from './compile-problem.js'
 /** Nearest names cost a walk over all names, so only the first unknown ones of a load get theirs. */
 const MAX_SUGGESTIONS = 100
 
+/** What the configuration around a policy says that its documents are checked against. */
+export type Surroundings = {
+  readonly localTrustDomain: string
+  /** All that are configured; the local one need not be repeated. */
+  readonly trustDomains: readonly string[]
+  /** Whether something tells where a client is; absent where there is no configuration to ask. */
+  readonly hasPlaces?: boolean | undefined
+}
+
 /** The services of a load by `namespace/name`, with their numbers. */
 export class Directory {
   readonly localTrustDomain: string
+  readonly #hasPlaces: boolean
   readonly #trustDomains: ReadonlySet<string>
   readonly #services = new Map<string, number>()
   readonly #lists = new Map<string, readonly string[]>()
   readonly #words = new Map<string, string>()
   #suggestions = 0
 
-  constructor(localTrustDomain: string, trustDomains: readonly string[]) {
+  constructor({ localTrustDomain, trustDomains, hasPlaces = true }: Surroundings) {
     this.localTrustDomain = localTrustDomain
+    this.#hasPlaces = hasPlaces
     this.#trustDomains = new Set([localTrustDomain, ...trustDomains])
+  }
+
+  /** For the conditions of a document of this namespace; undefined in cluster-wide kinds. */
+  conditionScope(namespace: string | undefined): ConditionScope {
+    return { namespace, localTrustDomain: this.localTrustDomain, hasPlaces: this.#hasPlaces }
   }
 
   add(id: string): number {

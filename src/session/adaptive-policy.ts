@@ -5,7 +5,8 @@ import type { Facts } from '../segmentation/facts.js'
 import { matchRequest, type To } from '../segmentation/to.js'
 import type { CompiledConditions } from '../segmentation/when/condition.js'
 import type { EFFECTS } from './adaptive-schema.js'
-import { type AuthenticationLimits, challenge, isStepUpMet, riskBeganMs } from './step-up.js'
+import type { SessionLimits } from './session-limits.js'
+import { type AuthenticationLimits, challenge, isStepUpMet } from './step-up.js'
 
 export type CompiledRule = {
   readonly name: string
@@ -19,9 +20,14 @@ export type CompiledRule = {
   readonly ofUser: boolean
   /** A condition on risk, which nobody evaluates for a target in Observe. */
   readonly ofRisk: boolean
+  /** A source of risk that scores more than this can be what the rule is about. */
+  readonly riskAbove: number
+  /** A condition on the client's country: of an address that is nobody's in public the rule says nothing. */
+  readonly ofCountry: boolean
 }
 
 export type AdaptivePolicy = AuthenticationLimits & {
+  readonly session: SessionLimits
   readonly rules: readonly CompiledRule[]
   /** Built-in rules that nothing feeds in this configuration, and why; to be said once at start. */
   readonly inert: readonly string[]
@@ -63,6 +69,7 @@ export function evaluateAdaptive(policy: AdaptivePolicy, facts: Facts, steps?: S
 function matches(rule: CompiledRule, facts: Facts, targetMode: Mode): boolean {
   if (rule.ofUser && !facts.identity.user) return false
   if (rule.ofRisk && facts.riskScore === undefined && targetMode === 'Observe') return false
+  if (rule.ofCountry && !facts.client.isPublic) return false
   const unknown = rule.effect !== 'Allow'
   return (!rule.to || rule.to.some((to) => isMeant(to, facts, unknown))) && (rule.when(facts) ?? unknown)
 }
@@ -87,13 +94,22 @@ function findingOf(rule: CompiledRule, facts: Facts, limits: AuthenticationLimit
     isStepUpMet(
       user,
       rule.factor,
-      rule.ofRisk ? riskBeganMs(user) : undefined,
+      rule.ofRisk ? riskBegan(rule, facts) : undefined,
       limits.maxAuthAgeMs,
       facts.nowMs,
     )
   )
     return undefined
   return { reason: 'step-up-required', message, stepUp: challenge(rule.factor, limits.maxAuthAgeMs), ...at }
+}
+
+/** When the newest of what the rule is about began. */
+function riskBegan({ riskAbove }: CompiledRule, { riskSources }: Facts): number | undefined {
+  let latest: number | undefined
+  for (const { score, beganMs } of riskSources) {
+    if (score > riskAbove && beganMs !== undefined) latest = Math.max(latest ?? beganMs, beganMs)
+  }
+  return latest
 }
 
 /** What is enforced outweighs what is not, a denial outweighs a challenge; among equals the first stays. */

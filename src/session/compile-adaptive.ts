@@ -14,7 +14,8 @@ export type AdaptiveDocument = Pick<Static<typeof AdaptivePolicySchema>, 'metada
   readonly report: Report
 }
 
-const DEFAULT_MAX_AUTH_AGE = '15m'
+/** Source: REQUIREMENTS D6. Sensitive operations ask for a recent authentication only where `maxAuthAgeFrom` says so. */
+const BUILT_IN_SESSION = { maxDuration: '8h', idleTimeout: '30m', maxAuthAge: '15m' } as const
 
 /** Source: REQUIREMENTS D8. */
 const BUILT_IN: readonly AdaptiveRule[] = [
@@ -40,7 +41,7 @@ export function compileAdaptive(
   const inert: string[] = []
   const replaced = documents.some(({ metadata }) => metadata.name === 'default')
   const rules = replaced ? [] : compileBuiltIn(directory, inert)
-  let maxAuthAge: string | undefined
+  let limits: Static<typeof AdaptivePolicySchema>['spec']['session'] = undefined
   let sessionBy: string | undefined
   const documentNames = new Set<string>()
   for (const { metadata, spec, sourceOf, report } of documents) {
@@ -59,14 +60,6 @@ export function compileAdaptive(
     }
     const { session } = spec
     if (!session) continue
-    for (const field of ['maxDuration', 'idleTimeout', 'maxAuthAgeFrom'] as const) {
-      if (session[field] === undefined) continue
-      report(
-        ['spec', 'session', field],
-        `\`session.${field}\` is not supported by this version`,
-        'not-supported',
-      )
-    }
     if (sessionBy !== undefined) {
       report(
         ['spec', 'session'],
@@ -75,9 +68,17 @@ export function compileAdaptive(
       )
     }
     sessionBy = metadata.name
-    maxAuthAge = session.maxAuthAge ?? maxAuthAge
+    limits = session
   }
-  return { rules, inert, maxAuthAgeMs: parseDurationMs(maxAuthAge ?? DEFAULT_MAX_AUTH_AGE) ?? 0 }
+  const ms = (field: keyof typeof BUILT_IN_SESSION): number =>
+    parseDurationMs(limits?.[field] ?? BUILT_IN_SESSION[field]) ?? 0
+  return {
+    rules,
+    inert,
+    maxAuthAgeMs: ms('maxAuthAge'),
+    maxAuthAgeFrom: limits?.maxAuthAgeFrom,
+    session: { maxDurationMs: ms('maxDuration'), idleTimeoutMs: ms('idleTimeout') },
+  }
 }
 
 function compileBuiltIn(directory: Directory, inert: string[]): CompiledRule[] {
@@ -109,14 +110,21 @@ function compileRule(
     name,
     source,
     to: rule.to?.map((element, index) => compileTo(element, true, [...at, 'to', index], directory, report)),
-    when: compileConditions(when, [...at, 'when'], report, {
-      namespace: undefined,
-      localTrustDomain: directory.localTrustDomain,
-    }),
+    when: compileConditions(when, [...at, 'when'], report, directory.conditionScope(undefined)),
     effect: then,
     factor: factor ?? 'mfa',
     mode,
     ofUser: when.some(({ key }) => /^(?:user|session|device|request\.auth)\./.test(key)),
+    riskAbove: riskAbove(when),
     ofRisk: when.some(({ key }) => key.startsWith('risk.')),
+    ofCountry: when.some(({ key }) => key === 'client.country'),
   }
+}
+
+/** The greatest score that can't meet the rule's conditions on it; -1 where any can. */
+function riskAbove(when: NonNullable<AdaptiveRule['when']>): number {
+  const bounds = when.flatMap(({ key, above, atLeast }) =>
+    key === 'risk.score' ? [above ?? -1, atLeast === undefined ? -1 : Math.max(-1, atLeast - 0.001)] : [],
+  )
+  return Math.max(-1, ...bounds)
 }

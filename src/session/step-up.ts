@@ -13,7 +13,13 @@ const ISSUING_MS = 60_000
 const RISK_OF_MFA = 50
 
 /** What the policy says about how fresh an authentication must be. */
-export type AuthenticationLimits = { readonly maxAuthAgeMs: number }
+export type AuthenticationLimits = {
+  readonly maxAuthAgeMs: number
+  /** Targets of this sensitivity and above ask users for an authentication within it; undefined: none does. */
+  readonly maxAuthAgeFrom: Endpoint['sensitivity'] | undefined
+}
+
+const SENSITIVITIES: readonly Endpoint['sensitivity'][] = ['Low', 'Medium', 'High']
 
 /** The token's `acr` or `amr` names the factor; for `mfa`, `mfa_verified` says so as well. */
 export function showsFactor(user: UserPrincipal, factor: string): boolean {
@@ -54,6 +60,23 @@ export function riskBeganMs(user: UserPrincipal): number | undefined {
   if (user.riskScore === undefined) return undefined
   const issuedAt = user.claims['iat']
   return typeof issuedAt === 'number' ? issuedAt * 1000 - ISSUING_MS : Infinity
+}
+
+/**
+ * Whether a sensitive target asks its user for a recent authentication, and has none. Only users are asked: whether there
+ * must be one is the endpoint's `require`. Source: REQUIREMENTS D6, FORMATS 1 `session.maxAuthAgeFrom`.
+ */
+export function evaluateSensitiveAge(
+  endpoint: Endpoint | undefined,
+  limits: AuthenticationLimits,
+  { identity: { user }, nowMs }: Facts,
+): Refusal | undefined {
+  const { maxAuthAgeFrom, maxAuthAgeMs } = limits
+  if (!endpoint || !user || maxAuthAgeFrom === undefined) return undefined
+  if (SENSITIVITIES.indexOf(endpoint.sensitivity) < SENSITIVITIES.indexOf(maxAuthAgeFrom)) return undefined
+  if (isFresh(user, maxAuthAgeMs, nowMs)) return undefined
+  const message = `a target of sensitivity ${endpoint.sensitivity} asks for ${wording(false, maxAuthAgeMs)}`
+  return { reason: 'step-up-required', message, stepUp: challenge('mfa', maxAuthAgeMs) }
 }
 
 /** How the user is told to meet it. */

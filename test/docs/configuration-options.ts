@@ -1,4 +1,4 @@
-import { laterNames, takeOutLater } from '../../src/config/later.js'
+import { laterNames } from '../../src/config/later.js'
 import { configurationSchema } from '../../src/config/schema.js'
 import type { Pointer } from '../../src/schema/problem.js'
 
@@ -37,8 +37,7 @@ function section(name: string, schema: Schema): string {
 
 /** Every option that the format has and this version refuses. */
 export function laterOptions(): string[] {
-  const stores = takeOutLater({ store: { type: 'Redis' } }).length > 0 ? ['store.type: Redis'] : []
-  return [...laterWithin(ROOT, [], ''), ...stores]
+  return laterWithin(ROOT, [], '')
 }
 
 function laterWithin(schema: Schema, pointer: Pointer, way: string): string[] {

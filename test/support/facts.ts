@@ -1,6 +1,7 @@
 import type { UserPrincipal } from '../../src/identity/principal.js'
 import type { HttpCall } from '../../src/request/access-request.js'
-import type { Facts } from '../../src/segmentation/facts.js'
+import { type Facts, NO_SESSION, UNKNOWN_CLIENT } from '../../src/segmentation/facts.js'
+import { riskBeganMs } from '../../src/session/step-up.js'
 import type { Endpoint, Service } from '../../src/segmentation/matrix.js'
 
 /** Monday 2026-11-23T21:30:00Z. */
@@ -86,6 +87,9 @@ export type KnownFacts = {
   readonly port?: number
   readonly sni?: string
   readonly riskScore?: number | undefined
+  readonly riskLevel?: Facts['riskLevel']
+  readonly client?: Facts['client']
+  readonly session?: Facts['session']
   readonly nowMs?: number
 }
 
@@ -128,6 +132,12 @@ export function factsOf(known: KnownFacts = {}): Facts {
     endpoint: known.endpoint,
     gateway: false,
     riskScore: known.riskScore,
+    riskSources: known.user?.riskScore
+      ? [{ score: known.user.riskScore, beganMs: riskBeganMs(known.user) }]
+      : [],
+    riskLevel: known.riskLevel,
+    client: known.client ?? UNKNOWN_CLIENT,
+    session: known.session ?? NO_SESSION,
     nowMs: known.nowMs ?? NOW_MS,
   }
 }

@@ -8,7 +8,7 @@ import { shapeFindings } from '../../src/schema/shape.js'
 import { type BaselinePolicy, BaselinePolicySchema } from '../../src/segmentation/baseline-policy.js'
 import { compileMatrix, type PolicyDocument, serviceOfIdentity } from '../../src/segmentation/compile.js'
 import { chooseEndpoint, evaluateMatrix, type MatrixVerdict } from '../../src/segmentation/evaluate.js'
-import type { Facts } from '../../src/segmentation/facts.js'
+import { type Facts, NO_SESSION, UNKNOWN_CLIENT } from '../../src/segmentation/facts.js'
 import type { Matrix } from '../../src/segmentation/matrix.js'
 import { type ServicePolicy, ServicePolicySchema } from '../../src/segmentation/service-policy.js'
 import { resolveTarget } from '../../src/segmentation/target.js'
@@ -110,6 +110,7 @@ export function listenerOf(rules: Partial<ListenerRules> = {}): ListenerRules {
     peerIdentity: 'Certificate',
     principalTrustDomains: [],
     trustedProxies: new Map(),
+    trustedHops: 0,
     mtls: 'Strict',
     target: ['principal', 'extension'],
     ...rules,
@@ -135,6 +136,10 @@ export function factsFor(matrix: Matrix, call: Call): Facts {
     endpoint: chooseEndpoint(resolved.target, request),
     gateway: call.gateway ?? false,
     riskScore: undefined,
+    riskSources: [],
+    riskLevel: undefined,
+    client: UNKNOWN_CLIENT,
+    session: NO_SESSION,
     nowMs: NOW_MS,
   }
 }

@@ -6,6 +6,10 @@ import type { AccessRequest } from '../../src/request/access-request.js'
 import type { ListenerRules } from '../../src/request/listener.js'
 import { resolveTarget } from '../../src/segmentation/target.js'
 import { aCall, aUser, NOW_MS } from '../support/facts.js'
+import { NOWHERE } from '../../src/risk/locate.js'
+import { NOTHING_KNOWN } from '../../src/state/recall.js'
+
+const UNKNOWN = { known: NOTHING_KNOWN, located: NOWHERE }
 
 const LISTENER: ListenerRules = {
   name: 'mesh',
@@ -13,6 +17,7 @@ const LISTENER: ListenerRules = {
   peerIdentity: 'Certificate',
   principalTrustDomains: [],
   trustedProxies: new Map(),
+  trustedHops: 0,
   mtls: 'Strict',
   target: ['extension'],
 }
@@ -62,7 +67,7 @@ function ask(path: string, who: Identified, headers: Record<string, string> = {}
   const asker = { spiffeId: undefined }
   const found = resolveTarget(inForce.matrix, request, LISTENER, asker)
   if (!found.ok) throw new Error(found.refusal.message)
-  return decide({ request, listener: LISTENER, asker, nowMs: NOW_MS }, found.target, who, inForce)
+  return decide({ request, listener: LISTENER, asker, nowMs: NOW_MS }, found.target, who, UNKNOWN, inForce)
 }
 
 test.each([

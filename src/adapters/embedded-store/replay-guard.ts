@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Claim, ClaimAnswer, ReplayGuard } from '../identity/replay.js'
+import type { Claim, ClaimAnswer, ReplayGuard } from '../../identity/replay.js'
 
 export type EmbeddedReplayGuardOptions = {
   /** `store.directory`: where a clean shutdown leaves what is still live. Created when absent. */

@@ -107,6 +107,15 @@ function authAgeSeconds(user: UserPrincipal, nowMs: number): number | undefined 
 type Named<T> = T extends unknown ? Omit<T, 'name'> : never
 type Plain = Named<Key>
 
+function inSeconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000
+}
+
+const clientIp: Plain = {
+  kind: 'address',
+  read: ({ client }) => (client.ip === undefined ? undefined : parseAddress(client.ip)),
+}
+
 /** Keys without brackets that mean the same wherever they are written. */
 const PLAIN: ReadonlyMap<string, Plain> = new Map<string, Plain>([
   ['user.id', text(ofUser((user) => user.subject))],
@@ -144,6 +153,11 @@ const PLAIN: ReadonlyMap<string, Plain> = new Map<string, Plain>([
   ],
   ['session.id', text(ofUser((user) => user.sessionId))],
   ['risk.score', number(({ riskScore }) => riskScore, 0, 100)],
+  ['risk.level', text(({ riskLevel }) => riskLevel, oneOf('low', 'medium', 'high'))],
+  ['client.ip', clientIp],
+  ['remote.ip', clientIp],
+  ['session.age', number(({ session }) => inSeconds(session.ageMs), 0, Infinity)],
+  ['session.idle', number(({ session }) => inSeconds(session.idleMs), 0, Infinity)],
   ['time.hour', time('hour')],
   ['time.weekday', time('weekday')],
   ['time.date', time('date')],
@@ -177,13 +191,20 @@ const BRACKETED: readonly string[] = [
 
 /** Known words whose facts nothing gives, and how that is said. */
 const ABSENT: ReadonlyMap<string, string> = new Map([
-  ...['device.managed', 'device.tier', 'device.risk', 'risk.level'].map(
+  ...['device.managed', 'device.tier', 'device.risk'].map(
     (key) => [key, 'has no source in this configuration'] as const,
   ),
-  ...['client.ip', 'client.country', 'remote.ip', 'session.age', 'session.idle', 'request.body'].map(
-    (key) => [key, 'is not available in this version'] as const,
-  ),
+  ['request.body', 'is not available in this version'],
 ])
+
+/** ISO 3166-1 alpha-2, as sources of places give them. */
+const COUNTRY: Plain = text(
+  ({ client }) => client.country,
+  (written) =>
+    /^(?:[A-Z]{2}|[A-Z]?\*|\*[A-Z]?)$/.test(written)
+      ? { value: written }
+      : { problem: `\`${written}\` is no country such as DE (ISO 3166-1, two capitals)` },
+)
 
 const KEY = /^([a-zA-Z.]+)((?:\[[^[\]]+\])*)$/
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
@@ -192,6 +213,12 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 export function compileKey(written: string, scope: ConditionScope, fault: Fault): Key | undefined {
   const [, base = '', brackets = ''] = KEY.exec(written) ?? []
   const names = brackets === '' ? [] : brackets.slice(1, -1).split('][')
+  if (base === 'client.country' && names.length === 0) {
+    if (scope.hasPlaces) return { ...COUNTRY, name: written }
+    const message = `\`${written}\` has no source in this configuration: set \`geo\` in portcullis.yaml`
+    fault('key', message, 'condition-no-source')
+    return undefined
+  }
   const absent = ABSENT.get(base)
   if (absent !== undefined) {
     fault('key', `\`${written}\` ${absent}`, 'condition-no-source')
@@ -249,6 +276,12 @@ function unknownKey(written: string, base: string): string {
   }
   if (PLAIN.has(base) || SCOPED.has(base)) return `\`${base}\` takes no brackets`
   const bare = written.split('[', 1)[0] ?? ''
-  const nearest = nearestName(bare, [...PLAIN.keys(), ...SCOPED.keys(), ...BRACKETED, ...ABSENT.keys()])
+  const nearest = nearestName(bare, [
+    ...PLAIN.keys(),
+    ...SCOPED.keys(),
+    ...BRACKETED,
+    ...ABSENT.keys(),
+    'client.country',
+  ])
   return `no key \`${written}\`${nearest === undefined ? '' : `; did you mean \`${nearest}\`?`}`
 }

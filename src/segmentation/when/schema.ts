@@ -46,6 +46,8 @@ export type ConditionScope = {
   readonly namespace: string | undefined
   /** A workload of another trust domain is in no namespace. Source: FORMATS 1, rule 5. */
   readonly localTrustDomain: string
+  /** Whether the configuration has a source of places, which `client.country` needs. */
+  readonly hasPlaces: boolean
 }
 
 /** Takes what is wrong with one condition: the field, what to say of it, and a stable code. */

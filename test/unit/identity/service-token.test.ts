@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals'
-import { EmbeddedReplayGuard } from '../../../src/adapters/embedded-replay-guard.js'
+import { EmbeddedReplayGuard } from '../../../src/adapters/embedded-store/replay-guard.js'
 import { FileKeySource } from '../../../src/adapters/jwks/file-key-source.js'
 import type { TokenHolder } from '../../../src/identity/identify.js'
 import type { ReplayGuard } from '../../../src/identity/replay.js'

@@ -10,6 +10,10 @@ import { checkShape, matchesShape } from '../../../src/schema/shape.js'
 import { parseYamlDocuments } from '../../../src/schema/strict-yaml.js'
 import { resolveTarget } from '../../../src/segmentation/target.js'
 import { aCall, aUser, factsOf, NOW_MS } from '../../support/facts.js'
+import { NOWHERE } from '../../../src/risk/locate.js'
+import { NOTHING_KNOWN } from '../../../src/state/recall.js'
+
+const UNKNOWN = { known: NOTHING_KNOWN, located: NOWHERE }
 
 const texts = Type.Optional(Type.Array(Type.String()))
 const UserSchema = Type.Object(
@@ -75,6 +79,7 @@ const SIDECAR: ListenerRules = {
   peerIdentity: 'Certificate',
   principalTrustDomains: [],
   trustedProxies: new Map(),
+  trustedHops: 0,
   mtls: 'Strict',
   target: ['principal', 'extension'],
 }
@@ -139,7 +144,13 @@ function decideCase(written: Case) {
     user: userOf(written),
     serviceToken: written.token && { issuer: 'x', service: 'x', scopes: written.token, jti: '1' },
   }
-  return decide({ request, listener, asker, nowMs: NOW_MS }, found.target, { ok: true, identity }, policy)
+  return decide(
+    { request, listener, asker, nowMs: NOW_MS },
+    found.target,
+    { ok: true, identity },
+    UNKNOWN,
+    policy,
+  )
 }
 
 const cases = readCases()

@@ -62,8 +62,8 @@ describe('a directory is refused', () => {
     },
     {
       name: 'with a kind for later',
-      texts: [`${HEAD}kind: RiskPolicy\n`],
-      problem: '0.yaml:2:7: error: RiskPolicy is not supported by this version (not-supported)',
+      texts: [`${HEAD}kind: DevicePolicy\n`],
+      problem: '0.yaml:2:7: error: DevicePolicy is not supported by this version (not-supported)',
     },
     {
       name: 'with the configuration in it',
@@ -116,14 +116,14 @@ describe('a directory is refused', () => {
     const problems = problemsOf(
       service('a', '{ calls: [{ service: nowhere }], mode: Enforced }'),
       service('b', '{ endpoints: [{ name: x, paths: [/a/*], methods: [get] }] }'),
-      `${HEAD}kind: AdaptivePolicy\nmetadata: { name: x }\nspec: { session: { idleTimeout: 5m } }\n`,
+      `${HEAD}kind: AdaptivePolicy\nmetadata: { name: x }\nspec: { session: { idleTimout: 5m } }\n`,
       'a: [\n',
     )
     expect(problems.map((problem) => problem.replace(/^(\S+) error: .*\((.*)\)$/, '$1 $2'))).toEqual([
       '0.yaml:4:46: wrong-word',
       '1.yaml:4:40: bad-path',
       '1.yaml:4:57: bad-method',
-      '2.yaml:4:33: not-supported',
+      '2.yaml:4:20: unknown-field',
       '3.yaml:2:1: yaml-syntax',
     ])
   })

@@ -211,8 +211,8 @@ describe('own rules', () => {
 describe('what an AdaptivePolicy may not say', () => {
   test.each([
     {
-      spec: '{ session: { maxDuration: 8h } }',
-      problem: '15:33 not-supported: `session.maxDuration` is not supported by this version',
+      spec: '{ rules: [{ name: a, when: [{ key: client.country, values: [Germany] }], then: Deny }] }',
+      problem: '15:66 condition-value: `Germany` is no country such as DE (ISO 3166-1, two capitals)',
     },
     {
       spec: '{ rules: [{ name: a, then: Deny, factor: mfa }] }',

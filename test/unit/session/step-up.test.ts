@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import type { UserPrincipal } from '../../../src/identity/principal.js'
 import type { Endpoint } from '../../../src/segmentation/matrix.js'
-import { evaluateEndpointStepUp, isStepUpMet } from '../../../src/session/step-up.js'
+import { evaluateEndpointStepUp, evaluateSensitiveAge, isStepUpMet } from '../../../src/session/step-up.js'
 import { anEndpoint, aUser, factsOf, NOW_MS } from '../../support/facts.js'
 
 const MINUTE_MS = 60_000
@@ -111,8 +111,35 @@ describe('evaluateEndpointStepUp', () => {
     { name: 'nothing asked of nobody', endpoint: {}, found: undefined },
   ])('$name: $found', ({ endpoint, user, riskScore, found }) => {
     const facts = factsOf({ user: user && aUser(user), riskScore })
-    const refusal = evaluateEndpointStepUp(anEndpoint(endpoint), { maxAuthAgeMs: AGE_MS }, facts)
+    const refusal = evaluateEndpointStepUp(
+      anEndpoint(endpoint),
+      { maxAuthAgeMs: AGE_MS, maxAuthAgeFrom: undefined },
+      facts,
+    )
     const { reason, stepUp } = refusal ?? {}
     expect(stepUp ? `${reason} ${stepUp.factor} ${stepUp.maxAgeSeconds}` : reason).toBe(found)
+  })
+})
+
+describe('a sensitive target asks its user for a recent authentication', () => {
+  const from = (maxAuthAgeFrom: 'Low' | 'Medium' | 'High' | undefined) => ({
+    maxAuthAgeMs: AGE_MS,
+    maxAuthAgeFrom,
+  })
+  test.each([
+    ['High, and the token says no time', 'High', 'High', {}, 'step-up-required'],
+    ['High, and it is older', 'High', 'High', { authTimeMs: NOW_MS - AGE_MS - 1 }, 'step-up-required'],
+    ['above what is asked from', 'High', 'Low', { authTimeMs: NOW_MS - AGE_MS - 1 }, 'step-up-required'],
+    ['recent', 'High', 'High', { authTimeMs: NOW_MS - AGE_MS }, undefined],
+    ['below what is asked from', 'Medium', 'High', {}, undefined],
+    ['nothing is asked', 'High', undefined, {}, undefined],
+  ] as const)('%s', (_name, sensitivity, asked, user, found) => {
+    const facts = factsOf({ user: aUser(user) })
+    const refusal = evaluateSensitiveAge(anEndpoint({ sensitivity }), from(asked), facts)
+    expect(refusal?.reason).toBe(found)
+  })
+
+  test('nobody is asked where there is no user', () => {
+    expect(evaluateSensitiveAge(anEndpoint({ sensitivity: 'High' }), from('High'), factsOf())).toBeUndefined()
   })
 })

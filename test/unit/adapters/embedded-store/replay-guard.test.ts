@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import {
   openEmbeddedReplayGuard,
   type EmbeddedReplayGuard,
-} from '../../../src/adapters/embedded-replay-guard.js'
-import { replayKey } from '../../../src/identity/replay.js'
+} from '../../../../src/adapters/embedded-store/replay-guard.js'
+import { replayKey } from '../../../../src/identity/replay.js'
 
 const START_MS = 1_700_000_000_500
 const FROM_MS = 1_700_000_001_000

@@ -14,7 +14,7 @@ import {
   type KnownFacts,
 } from '../../../support/facts.js'
 
-const SCOPE: ConditionScope = { namespace: 'shop', localTrustDomain: 'cluster.local' }
+const SCOPE: ConditionScope = { namespace: 'shop', localTrustDomain: 'cluster.local', hasPlaces: true }
 
 function compile(conditions: readonly Condition[], scope = SCOPE) {
   const faults: string[] = []
@@ -60,12 +60,12 @@ describe('a condition that says nothing clear is refused at load', () => {
       fault: '0.key condition-no-source: `device.managed` has no source in this configuration',
     },
     {
-      condition: { key: 'risk.level', values: ['high'] },
-      fault: '0.key condition-no-source: `risk.level` has no source in this configuration',
+      condition: { key: 'risk.level', values: ['severe'] },
+      fault: '0.values condition-value: `severe` is none of low, medium, high',
     },
     {
-      condition: { key: 'client.ip', cidr: ['10.0.0.0/8'] },
-      fault: '0.key condition-no-source: `client.ip` is not available in this version',
+      condition: { key: 'client.country', values: ['Germany'] },
+      fault: '0.values condition-value: `Germany` is no country such as DE (ISO 3166-1, two capitals)',
     },
     {
       condition: { key: 'request.body[amount]', above: 3 },
@@ -699,4 +699,36 @@ test('one clock serves many minutes', () => {
   ])
   const at = (minutes: number) => evening(factsOf({ nowMs: NOW_MS + minutes * 60_000 }))
   expect([at(-31), at(-30), at(0), at(29), at(30), at(-31)]).toEqual([false, true, true, true, false, false])
+})
+
+test('client.country needs something that knows places', () => {
+  const { faults } = compile([{ key: 'client.country', values: ['DE'] }], { ...SCOPE, hasPlaces: false })
+  expect(faults).toEqual([
+    '0.key condition-no-source: `client.country` has no source in this configuration: set `geo` in portcullis.yaml',
+  ])
+})
+
+describe('where a call comes from, its session and its risk', () => {
+  const client = { ip: '203.0.113.9', country: 'DE', isPublic: true }
+  test.each<[Condition, KnownFacts, boolean | undefined]>([
+    [{ key: 'client.ip', cidr: ['203.0.113.0/24'] }, {}, undefined],
+    [{ key: 'client.country', notValues: ['US'] }, {}, undefined],
+    [{ key: 'session.age', above: 60 }, {}, undefined],
+    [{ key: 'session.idle', above: 60 }, {}, undefined],
+    [{ key: 'risk.level', values: ['high'] }, {}, undefined],
+    [{ key: 'client.ip', cidr: ['198.51.100.0/24'] }, { client }, false],
+    [{ key: 'client.ip', cidr: ['203.0.113.0/24'] }, { client }, true],
+    [{ key: 'remote.ip', cidr: ['203.0.113.0/24'] }, { client }, true],
+    [{ key: 'client.country', values: ['US', 'CA'] }, { client }, false],
+    [{ key: 'client.country', notValues: ['US', 'CA'] }, { client }, true],
+    [{ key: 'session.age', above: 3600 }, { session: { ageMs: 3_600_000, idleMs: 0 } }, false],
+    [{ key: 'session.age', above: 3600 }, { session: { ageMs: 3_600_001, idleMs: 0 } }, true],
+    [{ key: 'session.idle', above: 60 }, { session: { ageMs: 3_600_001, idleMs: 61_000 } }, true],
+    [{ key: 'risk.level', values: ['medium', 'high'] }, { riskLevel: 'low' }, false],
+    [{ key: 'risk.level', values: ['medium', 'high'] }, { riskLevel: 'high' }, true],
+  ])('%j', (condition, facts, expected) => {
+    const compiled = compile([condition])
+    expect(compiled.faults).toEqual([])
+    expect(compiled.holds(factsOf(facts))).toBe(expected)
+  })
 })

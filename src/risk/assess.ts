@@ -1,0 +1,117 @@
+import type { Refusal } from '../decision/decision.js'
+import type { Mode } from '../decision/mode.js'
+import type { Identity, UserPrincipal } from '../identity/principal.js'
+import type { AccessRequest } from '../request/access-request.js'
+import type { Place } from '../request/place.js'
+import type { Endpoint } from '../segmentation/matrix.js'
+import {
+  evaluateSession,
+  type SessionLimits,
+  type SessionTimes,
+  sessionTimes,
+  terminationOf,
+} from '../session/session-limits.js'
+import type { Recalled } from '../state/recall.js'
+import { type EffectiveRisk, effectiveRisk } from './effective-risk.js'
+import type { RiskPolicy } from './risk-policy.js'
+import { NO_RISK, type RiskScore, scoreUser, scoreWorkload } from './score.js'
+import { judgeSession } from './session-verdict.js'
+import { type Sighting, userAgentKey } from './sighting.js'
+import { judgeWorkload, quarantineOf } from './workload-verdict.js'
+
+/** What state and risk say of one call. */
+export type Assessment = {
+  /** What holds before anything is asked of the matrix: quarantine, sessions that are over or are ended now. */
+  readonly standing: Refusal | undefined
+  /** What the risk asks for: a refusal, or another authentication. */
+  readonly verdicts: readonly (Refusal | undefined)[]
+  /** Undefined where nobody evaluates risk: in Observe. */
+  readonly risk: EffectiveRisk | undefined
+  readonly user: RiskScore
+  readonly session: SessionTimes
+  readonly terminate: boolean
+  readonly quarantine: boolean
+}
+
+/** What of a call is assessed. */
+export type Assessed = {
+  readonly request: AccessRequest
+  readonly identity: Identity
+  readonly endpoint: Endpoint | undefined
+  readonly mode: Mode
+  /** The path as decided on. */
+  readonly path: string
+  readonly place: Place | undefined
+  readonly malicious: boolean
+  readonly nowMs: number
+}
+
+const NO_TIMES: SessionTimes = { ageMs: undefined, idleMs: undefined }
+const NO_VERDICT = { refusal: undefined, terminate: false, quarantine: false } as const
+
+/**
+ * Sessions and quarantine in every mode; risk in all but Observe. Verdicts that would end a session or quarantine a
+ * workload do so only where they are enforced: elsewhere they are recorded as a risk too high.
+ */
+export function assess(
+  call: Assessed,
+  known: Recalled,
+  policy: RiskPolicy,
+  limits: SessionLimits & { readonly maxAuthAgeMs: number },
+): Assessment {
+  const { identity, endpoint, mode, nowMs } = call
+  const { user, workload } = identity
+  const standing =
+    (workload && quarantineOf(known.workload, nowMs)) ??
+    (user && terminationOf(known.session, known.user, user)) ??
+    (user &&
+      known.session &&
+      evaluateSession(known.session, user, endpoint, limits, known.lostBeforeMs, nowMs))
+  const times = user && known.session ? sessionTimes(known.session, user, nowMs) : NO_TIMES
+  if (mode === 'Observe') {
+    return {
+      standing,
+      verdicts: [],
+      risk: undefined,
+      user: NO_RISK,
+      session: times,
+      terminate: false,
+      quarantine: false,
+    }
+  }
+  const ofUser = user ? scoreUser(known.user, sightingOf(call, user), policy, known.address) : NO_RISK
+  const ofWorkload = workload ? scoreWorkload(known.workload, policy, nowMs) : NO_RISK
+  const verdict = user ? judgeSession(ofUser.findings, user, policy, limits.maxAuthAgeMs, nowMs) : NO_VERDICT
+  const workloadVerdict = judgeWorkload(ofWorkload, policy)
+  const enforced = mode === 'Enforce'
+  // What is over already is not ended again.
+  const terminate = enforced && verdict.terminate && standing === undefined
+  const ofSession =
+    verdict.terminate && !enforced && verdict.refusal
+      ? ({ reason: 'risk-too-high', message: verdict.refusal.message } as const)
+      : verdict.refusal
+  return {
+    standing: standing ?? (terminate ? ofSession : undefined),
+    verdicts: [workloadVerdict.refusal, verdict.terminate && enforced ? undefined : ofSession],
+    risk: effectiveRisk(user, policy.signals, ofUser, ofWorkload),
+    user: ofUser,
+    session: times,
+    terminate,
+    quarantine: enforced && workloadVerdict.quarantine && standing?.reason !== 'quarantined',
+  }
+}
+
+function sightingOf(call: Assessed, user: UserPrincipal): Sighting {
+  const { request, endpoint, place, malicious, nowMs } = call
+  const agent = request.http?.headers.get('user-agent')
+  return {
+    nowMs,
+    place,
+    malicious,
+    agent: agent === undefined || agent === '' ? undefined : userAgentKey(agent),
+    deviceId: user.deviceId,
+    zone: user.zone,
+    path: request.http ? call.path : undefined,
+    sensitive: endpoint?.sensitivity === 'High',
+  }
+}

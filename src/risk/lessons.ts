@@ -1,0 +1,120 @@
+import type { Decision, Lessons } from '../decision/decision.js'
+import type { RefusalReason } from '../decision/reason.js'
+import {
+  sessionKeptUntilMs,
+  type SessionLimits,
+  sessionOps,
+  terminationOps,
+} from '../session/session-limits.js'
+import { EMPTY_RECORD, type StateDelta, type StateOp } from '../state/record.js'
+import type { Recalled } from '../state/recall.js'
+import type { Assessment } from './assess.js'
+import { failureOps } from './factors/failed-attempts.js'
+import { askedTargetOps, refusedTargetOps } from './factors/lateral-movement.js'
+import { eventOp } from './finding.js'
+import type { RiskPolicy } from './risk-policy.js'
+import { quarantineOps } from './workload-verdict.js'
+
+const DAY_MS = 24 * 3_600_000
+/** How long a subject is known after it was last seen. */
+const KEPT_MS = 30 * DAY_MS
+const ADDRESS_KEPT_MS = DAY_MS
+
+/** Refusals that say nothing of the caller's intent: Portcullis' own, and those that state and risk gave already. */
+const NO_ATTEMPT: ReadonlySet<RefusalReason> = new Set([
+  'overloaded',
+  'internal-error',
+  'state-unavailable',
+  'not-ready',
+  'session-terminated',
+  'session-expired',
+  'session-idle',
+  'risk-too-high',
+  'quarantined',
+  'no-credentials',
+])
+
+/** Refusals of an edge: where the workload, and not its user, asked for what it may not. */
+const EDGE: ReadonlySet<RefusalReason> = new Set(['call-not-allowed', 'caller-unknown', 'target-unknown'])
+const EDGE_WITHOUT_USER: ReadonlySet<RefusalReason> = new Set([
+  'rule-not-matched',
+  'forbidden',
+  'user-required',
+])
+
+export type Learned = Pick<Decision, 'outcome' | 'reason' | 'target' | 'user' | 'mode'>
+
+/**
+ * What a decided call teaches about its subjects. A failed attempt counts against the verified user, else the workload,
+ * else the address; what a mode let pass counts against nobody. Source: FORMATS 2.
+ */
+export function lessonsOf(
+  decision: Learned,
+  known: Recalled,
+  assessment: Assessment | undefined,
+  policy: RiskPolicy,
+  limits: SessionLimits,
+  nowMs: number,
+): Lessons | undefined {
+  const { keys } = known
+  const noted: StateDelta[] = []
+  const committed: StateDelta[] = []
+  const note = (key: string | undefined, ops: readonly StateOp[], keptMs: number): void => {
+    if (key !== undefined && ops.length > 0) noted.push({ key, ops, expiresAtMs: nowMs + keptMs })
+  }
+  const failed = isAttempt(decision)
+  const userOps = assessment?.user.ops ?? []
+  note(
+    keys.user,
+    failed && keys.user !== undefined ? [...userOps, ...failureOps(policy.failedAttempts, nowMs)] : userOps,
+    KEPT_MS,
+  )
+  if (keys.workload !== undefined) {
+    note(
+      keys.workload,
+      workloadOps(decision, known, failed && keys.user === undefined, policy, nowMs),
+      KEPT_MS,
+    )
+  } else if (failed && keys.user === undefined) {
+    note(keys.address, failureOps(policy.failedAttempts, nowMs), ADDRESS_KEPT_MS)
+  }
+  const keptUntilMs = sessionKeptUntilMs(limits, nowMs)
+  if (decision.outcome === 'allow' && keys.session !== undefined) {
+    const ops = sessionOps(known.session ?? EMPTY_RECORD, limits, nowMs)
+    if (ops.length > 0) noted.push({ key: keys.session, ops, expiresAtMs: keptUntilMs })
+  }
+  const ended = keys.session ?? keys.user
+  if (assessment?.terminate && decision.reason === 'session-terminated' && ended !== undefined) {
+    committed.push({ key: ended, ops: terminationOps(nowMs), expiresAtMs: keptUntilMs })
+  }
+  if (assessment?.quarantine && decision.outcome === 'deny' && keys.workload !== undefined) {
+    const untilMs = nowMs + policy.workload.quarantineForMs
+    committed.push({ key: keys.workload, ops: quarantineOps(untilMs), expiresAtMs: nowMs + KEPT_MS })
+  }
+  return noted.length === 0 && committed.length === 0 ? undefined : { noted, committed }
+}
+
+function isAttempt({ outcome, reason }: Learned): boolean {
+  return outcome === 'deny' && reason !== 'allowed' && !NO_ATTEMPT.has(reason)
+}
+
+function workloadOps(
+  { outcome, reason, target, user }: Learned,
+  { workload }: Recalled,
+  failed: boolean,
+  policy: RiskPolicy,
+  nowMs: number,
+): readonly StateOp[] {
+  const ops: StateOp[] = failed ? [...failureOps(policy.failedAttempts, nowMs)] : []
+  if (reason === 'service-token-replayed') ops.push(eventOp('token-replay', nowMs))
+  if (target === undefined) return ops
+  ops.push(...askedTargetOps(workload, target, nowMs))
+  if (
+    outcome === 'deny' &&
+    reason !== 'allowed' &&
+    (EDGE.has(reason) || (!user && EDGE_WITHOUT_USER.has(reason)))
+  ) {
+    ops.push(...refusedTargetOps(workload, target, nowMs))
+  }
+  return ops
+}
