@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type * as Loader from '../src/config/load.js'
 import type * as Main from '../src/main.js'
 import { serveMeasurements } from './measured-process.js'
@@ -13,11 +15,15 @@ const dist = new URL('../dist/', import.meta.url)
 const { start } = (await import(new URL('main.js', dist).href)) as typeof Main
 const { loadConfig } = (await import(new URL('config/load.js', dist).href)) as typeof Loader
 
+// Several run beside each other, and a store is one process' alone.
+const store = mkdtempSync(join(tmpdir(), 'portcullis-bench-store-'))
+process.once('exit', () => rmSync(store, { recursive: true, force: true }))
+
 const loaded = loadConfig({
   file: configurationFile,
   text: readFileSync(configurationFile, 'utf8'),
   env: {},
-  flags: {},
+  flags: { 'store.directory': store },
 })
 if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems))
 const running = await start(loaded.config, {

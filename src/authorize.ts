@@ -201,23 +201,21 @@ const STATE_UNAVAILABLE: Refusal = {
   message: 'what is known of the caller can not be told now, since the store is away',
 }
 
-/** The decision with what it teaches, and whether it was made from copies that nobody could confirm. */
+/** Adds what a decision teaches, and whether it was made from copies that nobody could confirm. */
 function learning(
-  decision: Decision,
+  decision: Draft,
   { client }: Located,
   known: Recalled | 'unavailable',
   assessment: Assessment | undefined,
   { risk, adaptive }: PolicyInForce,
   nowMs: number,
 ): Decision {
-  if (known === 'unavailable') return { ...decision, clientIp: client.ip }
-  return {
-    ...decision,
-    clientIp: client.ip,
-    state: known.standing === 'last-known' ? 'last-known' : undefined,
-    lessons: lessonsOf(decision, known, assessment, risk, adaptive.session, nowMs),
-    subjects: known.keys,
-  }
+  decision.clientIp = client.ip
+  if (known === 'unavailable') return decision
+  decision.state = known.standing === 'last-known' ? 'last-known' : undefined
+  decision.lessons = lessonsOf(decision, known, assessment, risk, adaptive.session, nowMs)
+  decision.subjects = known.keys
+  return decision
 }
 
 function tellState(known: Recalled | 'unavailable', assessment: Assessment | undefined, steps: Steps): void {
@@ -264,8 +262,11 @@ const NOTHING_FOUND: Omit<Findings, 'refusals'> = {
   obligations: [],
 }
 
+/** A decision that is not handed out yet. Every member is always there, as in Findings. */
+type Draft = { -readonly [Member in keyof Decision]: Decision[Member] }
+
 /** Applies the mode: what Enforce refuses, Shadow and Observe let pass and record. Source: FORMATS 1, rule 9. */
-function conclude(place: Place, findings: Findings): Decision {
+function conclude(place: Place, findings: Findings): Draft {
   const enforced = mostSevere(findings.refusals, (refusal) => isEnforced(refusal, place.mode))
   const unenforced = enforced ? undefined : (mostSevere(findings.refusals, () => true) ?? findings.recorded)
   const decisive = enforced ?? unenforced
@@ -289,6 +290,10 @@ function conclude(place: Place, findings: Findings): Decision {
     ruleSource: decisive ? decisive.ruleSource : findings.ruleSource,
     riskScore: findings.risk?.score,
     riskFactors: findings.risk?.factors,
+    clientIp: undefined,
+    state: undefined,
+    lessons: undefined,
+    subjects: undefined,
     obligations: findings.obligations,
     stepUp: enforced?.stepUp,
     scopes: enforced?.scopes,

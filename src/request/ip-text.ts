@@ -5,9 +5,22 @@ import { parseAddress, type Address } from '../segmentation/when/address.js'
  * run of zeros left out. Undefined for what is no plain address. Source: RFC 5952 4.
  */
 export function canonicalIp(text: string): string | undefined {
-  const address = parseAddress(text)
-  return address && formatIp(address)
+  let canonical = recent.get(text)
+  if (canonical === undefined && !recent.has(text)) {
+    const address = parseAddress(text)
+    canonical = address && formatIp(address)
+    if (text.length > MAX_TEXT) return canonical
+    if (recent.size >= RECENT) recent.clear()
+    recent.set(text, canonical)
+  }
+  return canonical
 }
+
+/** Texts that were read lately: a mesh has few peers. */
+const recent = new Map<string, string | undefined>()
+const RECENT = 10_000
+/** No textual IP address is longer. */
+const MAX_TEXT = 45
 
 /** As `canonicalIp` writes it. */
 export function formatIp({ family, words }: Address): string {

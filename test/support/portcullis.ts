@@ -105,7 +105,7 @@ function send(client: grpc.Client, message: Buffer, deadlineMs: number): Promise
 }
 
 /** Throws when the reply has no status: Envoy would take that for an allow. */
-function readAnswer(bytes: Buffer): Answer {
+export function readAnswer(bytes: Buffer): Answer {
   const reply = decodeReply(bytes)
   if (!reply.status) throw new Error('a CheckResponse without status')
   const allowed = reply.status.code === 0
