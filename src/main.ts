@@ -17,6 +17,7 @@ import type { ReplayGuard } from './identity/replay.js'
 import { type LiveTls, openTls, readAllTls, watchTls } from './main/listener-tls.js'
 import type { LiveAgent } from './main/live-agent.js'
 import { openAssertions } from './main/live-assertions.js'
+import { openAlertSinks } from './main/alert-sinks.js'
 import { openFeedback } from './main/feedback.js'
 import { openKeys } from './main/live-keys.js'
 import { openPlaces } from './main/live-place.js'
@@ -90,8 +91,9 @@ async function open(
   ] as const
   await failWithEveryProblem(opening)
   const [policy, trust, keys, tls, assertions, livePlaces] = await Promise.all(opening)
-  const store = await openState(config, log)
-  undo.push(() => store.close(nowMs()))
+  const state = await openState(config, log)
+  const { store } = state
+  undo.push(() => state.close(nowMs()))
   const verifiers = openVerifiers(config, trust, keys, options.replayGuard ?? store.claims)
   for (const [factor, source] of [
     ['impossibleTravel', config.geo],
@@ -100,10 +102,13 @@ async function open(
   ] as const) {
     if (source === undefined) log('info', `risk factor without a source: ${factor} never applies`)
   }
+  const alertSinks = openAlertSinks(config, state.append, log)
   const feedback = openFeedback({
     store,
     risk: () => policy.current.risk,
-    alert: (alert) => log('warn', 'risk alert', { alert: JSON.parse(writeAlert(alert)) }),
+    alert: (alert) => alertSinks.send(writeAlert(alert)),
+    accessLogs: config.accessLogService.enabled,
+    nowMs,
   })
 
   const sink = createLineSink({
@@ -123,11 +128,11 @@ async function open(
     for (const { listener } of listeners) listener.setServing(isReady())
   }
   const metrics = createMetrics()
-  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, store })
+  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given: feedback.given })
   const parts = {
     record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) =>
       sink.accept(writeSecurityEvent(event), waitMs),
-    ...feedback,
+    learn: feedback.learn,
     observe: metrics.observe,
     report: (error: unknown) => log('error', 'a decision failed', { problem: stackOf(error) }),
     newDecisionId: createDecisionIds(nowMs),
@@ -171,7 +176,7 @@ async function open(
     })
     const liveTls = await openTls(rules, tls, trust.agents)
     const isRevoked = (asker: AskerCertificate): boolean => isRevokedNow(asker, trust.policy, nowMs())
-    const answering = { check, isRevoked }
+    const answering = { check, isRevoked, accessLogs: feedback.accessLogs }
     const { listener, watcher } = await listen(rules, liveTls, trust.agents, answering, config, log)
     listeners.push({ name: rules.name, listener })
     undo.push(() => {
@@ -222,7 +227,8 @@ async function open(
       return everyStep([
         () => Promise.all(listeners.map(({ listener }) => listener.drain(config.drain))),
         () => sink.drain(config.drain.timeoutMs),
-        () => store.close(nowMs()),
+        () => alertSinks.drain(config.drain.timeoutMs),
+        () => state.close(nowMs()),
         ...undo.toReversed(),
       ])
     },
@@ -233,7 +239,7 @@ async function listen(
   rules: ListenerConfig,
   liveTls: LiveTls | undefined,
   agents: ReadonlyMap<string, LiveAgent>,
-  answering: Pick<GrpcListenerOptions, 'check' | 'isRevoked'>,
+  answering: Pick<GrpcListenerOptions, 'check' | 'isRevoked' | 'accessLogs'>,
   config: Config,
   log: Log,
 ): Promise<{ listener: GrpcListener; watcher: { close(): void } | undefined }> {

@@ -1,3 +1,6 @@
+import type { AlertSinkFigures } from '../risk/alert-sink.js'
+import type { AlertSinks } from './alert-sinks.js'
+import type { Feedback } from './feedback.js'
 import type { StateStore } from '../state/store.js'
 import type { LineSink } from '../adapters/line-sink.js'
 import { type Metrics, PROCESS_METRICS } from '../adapters/metrics.js'
@@ -14,12 +17,14 @@ export type Measured = {
   readonly keys: LiveKeys
   readonly trust: LiveTrust
   readonly verifiers: LiveVerifiers
-  readonly store: StateStore & { readonly claims: { readonly size: number } }
+  readonly store: StateStore
+  readonly alertSinks: AlertSinks
+  readonly given: Feedback['given']
 }
 
 /** What /metrics tells beside decisions. Labels come from the configuration and the policy, never from a request. */
 export function registerMetrics(measured: Measured): void {
-  const { metrics, policy, sink, keys, trust, verifiers, store } = measured
+  const { metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given } = measured
   registerTrustMetrics(metrics, trust)
   for (const metric of PROCESS_METRICS) metrics.register(metric)
   metrics.register({
@@ -74,9 +79,11 @@ export function registerMetrics(measured: Measured): void {
     name: 'portcullis_used_tokens',
     help: 'Service tokens remembered as used.',
     type: 'gauge',
-    read: () => store.claims.size,
+    read: () => ('size' in store.claims ? Number(store.claims.size) : undefined),
   })
   registerStateMetrics(metrics, store)
+  registerAlertMetrics(metrics, alertSinks)
+  if (given) registerFeedbackMetrics(metrics, given)
 }
 
 function registerStateMetrics(metrics: Metrics, store: StateStore): void {
@@ -107,6 +114,42 @@ function registerStateMetrics(metrics: Metrics, store: StateStore): void {
     help: 'Changes of records that could not be kept.',
     type: 'counter',
     read: () => store.health().lost,
+  })
+}
+
+function registerAlertMetrics(metrics: Metrics, alertSinks: AlertSinks): void {
+  const of = (read: (figures: AlertSinkFigures) => number) => () =>
+    Array.from(alertSinks.figures(), ([sink, figures]) => ({ labels: { sink }, value: read(figures) }))
+  metrics.register({
+    name: 'portcullis_alerts_delivered_total',
+    help: 'Alerts that a sink took.',
+    type: 'counter',
+    read: of(({ delivered }) => delivered),
+  })
+  metrics.register({
+    name: 'portcullis_alerts_dropped_total',
+    help: 'Alerts given up.',
+    type: 'counter',
+    read: of(({ dropped }) => dropped),
+  })
+  metrics.register({
+    name: 'portcullis_alerts_pending',
+    help: 'Alerts that wait for a sink.',
+    type: 'gauge',
+    read: of(({ pending }) => pending),
+  })
+}
+
+function registerFeedbackMetrics(metrics: Metrics, given: NonNullable<Feedback['given']>): void {
+  metrics.register({
+    name: 'portcullis_access_log_entries_total',
+    help: 'Entries of access logs, by whether they counted: taken once, unknown decision, foreign Envoy, or repeated.',
+    type: 'counter',
+    read: () =>
+      Object.entries({ taken: given.taken, ...given.notTaken }).map(([outcome, value]) => ({
+        labels: { outcome },
+        value,
+      })),
   })
 }
 

@@ -3,19 +3,28 @@ import { applyOps, EMPTY_RECORD, type StateDelta, type StateRecord } from './rec
 /** A record as the store has it, with the time until which it keeps it, milliseconds since the epoch. */
 export type Loaded = { readonly record: StateRecord; readonly expiresAtMs: number }
 
+/** Own changes that the store is not known to have. */
+export type Unwritten = {
+  /** On their way, the earlier ones: a record loaded meanwhile may have them already. */
+  readonly sending: StateDelta | undefined
+  /** Not sent yet. */
+  readonly waiting: StateDelta | undefined
+}
+
 export type LocalCopiesOptions = {
   /** Copies held at most; the least lately used go first. */
   readonly maxCopies: number
   /** One trip to the store. Never rejects. */
   readonly load: (key: string) => Promise<Loaded | 'unavailable'>
-  /** Own changes that the store is not known to have, in their order; a loaded record is without them. */
-  readonly unwritten: (key: string) => readonly StateDelta[]
+  readonly unwritten: (key: string) => Unwritten
 }
 
 type Copy = Loaded & {
   readonly generation: number
   /** Somebody else has changed the record since. */
   readonly stale: boolean
+  /** Own changes were on their way when it was loaded, so that they may be in it twice. */
+  readonly provisional: boolean
   /** It was read. */
   used: boolean
 }
@@ -49,7 +58,8 @@ export class LocalCopies {
   /** The record, when there is a valid copy. */
   valid(key: string, nowMs: number): StateRecord | undefined {
     const copy = this.#copies.get(key)
-    if (!copy || copy.stale || copy.generation !== this.#generation || copy.expiresAtMs <= nowMs) return undefined
+    if (!copy || copy.stale || copy.generation !== this.#generation || copy.expiresAtMs <= nowMs)
+      return undefined
     copy.used = true
     this.#touch(key, copy)
     return copy.record
@@ -91,6 +101,14 @@ export class LocalCopies {
     return copy.used
   }
 
+  /** The store has own changes now. What is loaded just now may be from before or after them. */
+  written(key: string): void {
+    const flight = this.#flights.get(key)
+    if (flight) flight.spoilt++
+    const copy = this.#copies.get(key)
+    if (copy?.provisional) this.#copies.set(key, { ...copy, stale: true, provisional: false })
+  }
+
   /** Changes by others may have been missed: no copy is valid any more. */
   doubtAll(): void {
     this.#generation++
@@ -114,8 +132,10 @@ export class LocalCopies {
         const stale = flight.spoilt !== spoilt
         if (stale && trip < MAX_TRIPS) continue
         let loaded = answer
-        for (const delta of this.#options.unwritten(key)) loaded = changed(loaded, delta, nowMs)
-        this.#keep(key, { ...loaded, generation, stale, used: false })
+        const { sending, waiting } = this.#options.unwritten(key)
+        if (sending) loaded = changed(loaded, sending, nowMs)
+        if (waiting) loaded = changed(loaded, waiting, nowMs)
+        this.#keep(key, { ...loaded, generation, stale, provisional: sending !== undefined, used: false })
         return loaded.record
       }
     } finally {

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import * as grpc from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { encodeHttpLogs, type EntryFields, STREAM_ACCESS_LOGS } from '../support/access-logs.js'
 import { asEnvoySends, createAuthority } from '../support/certificate-authority.js'
 import type { CheckFields } from '../support/envoy-wire.js'
 import { startPortcullis, type TestPortcullis } from '../support/portcullis.js'
@@ -72,6 +74,7 @@ async function startOne(): Promise<TestPortcullis> {
           },
         ],
       },
+      accessLogService: { enabled: true },
       geo: { table: './places.csv' },
       threats: { files: ['./threats.txt'] },
     },
@@ -255,6 +258,55 @@ describe('a workload that tries every door', () => {
       expect(await ask('bystander', 'target-1')).toBe('call-not-allowed')
     }
     expect(await ask('bystander', 'target-0')).toBe('allowed')
+  })
+})
+
+describe('what Envoys tell of calls that were let pass', () => {
+  /** Sends entries as one Envoy does, over a stream of the listener, and returns once they were taken. */
+  async function tell(entries: readonly EntryFields[]): Promise<void> {
+    const address = portcullis.running.listeners.find(({ name }) => name === 'edge')?.address
+    const client = new grpc.Client(address ?? '', grpc.credentials.createInsecure())
+    await new Promise<void>((resolve, reject) => {
+      const stream = client.makeClientStreamRequest(
+        STREAM_ACCESS_LOGS.path,
+        (bytes: Buffer) => bytes,
+        (bytes: Buffer) => bytes,
+        (error) => (error ? reject(error) : resolve()),
+      )
+      stream.write(encodeHttpLogs(...entries))
+      stream.end()
+    })
+    client.close()
+  }
+  const idOf = async (sub: string): Promise<string> => {
+    const { headers, reason } = await portcullis.check(userCall({ sub }), 'edge')
+    expect(reason).toBe('allowed')
+    return headers.get('x-portcullis-decision-id') ?? ''
+  }
+  const riskOf = async (sub: string): Promise<unknown> => {
+    await idOf(sub)
+    return portcullis.events().at(-1)?.['riskScore']
+  }
+
+  test.each<[string, number, unknown]>([
+    ['200', 200, 0],
+    ['404', 404, 0],
+    ['401', 401, 5],
+    ['403', 403, 5],
+    ['500', 500, 5],
+  ])('three times %s', async (name, code, risk) => {
+    const sub = `logged-${name}`
+    const entries = []
+    for (let call = 0; call < 3; call++) entries.push({ decisionId: await idOf(sub), code })
+    await tell(entries)
+    expect(await riskOf(sub)).toBe(risk)
+  })
+
+  test('an entry counts once, and only for a decision that was given', async () => {
+    const decisionId = await idOf('logged-once')
+    await tell(Array.from({ length: 9 }, () => ({ decisionId, code: 403 })))
+    await tell(Array.from({ length: 9 }, (_, n) => ({ decisionId: `made-up-${n}`, code: 403 })))
+    expect(await riskOf('logged-once')).toBe(0)
   })
 })
 

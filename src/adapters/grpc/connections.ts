@@ -10,6 +10,10 @@ export type Connection = {
   readonly admission: Admission
   readonly budget: ByteBudget
   readonly openedMs: number
+  /** Calls without an end of their own put here how they end; called once, when the peer knows that it must go. */
+  readonly farewells: Set<() => void>
+  /** Whether it knows. */
+  leaving: boolean
   /** Whether a first frame came. */
   greeted: boolean
   /** When a PING was sent that has no answer yet. */
@@ -58,6 +62,8 @@ export class Connections {
       admission,
       budget: new ByteBudget(this.#limits.connectionBytes, this.#limits.held),
       openedMs: nowMs,
+      farewells: new Set(),
+      leaving: false,
       greeted: false,
       pingedMs: undefined,
       answeredMs: nowMs,
@@ -72,7 +78,10 @@ export class Connections {
       if (this.#open.size === 0) this.#whenGone?.()
     })
     // Its handshake was under way when the end began.
-    if (this.#ending) session.close()
+    if (this.#ending) {
+      sayFarewell(connection)
+      session.close()
+    }
   }
 
   of(session: Http2Session | undefined): Connection | undefined {
@@ -95,7 +104,10 @@ export class Connections {
   /** Takes no more calls and waits for those under way, at most `timeoutMs`. */
   async end(timeoutMs: number): Promise<void> {
     this.#ending = true
-    for (const session of this.#open.keys()) session.close()
+    for (const connection of this.#open.values()) {
+      sayFarewell(connection)
+      connection.session.close()
+    }
     if (this.#open.size === 0) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs)
@@ -149,7 +161,8 @@ function tellToGo(connection: Connection, nowMs: number): void {
 }
 
 /** Settles once the peer has read it: it answers the PING after it, and all calls from before come before that. */
-async function announce({ session }: Connection, waitMs: number): Promise<void> {
+async function announce(connection: Connection, waitMs: number): Promise<void> {
+  const { session } = connection
   if (session.closed || session.destroyed) return
   session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID)
   await new Promise<void>((resolve) => {
@@ -159,6 +172,12 @@ async function announce({ session }: Connection, waitMs: number): Promise<void> 
       resolve()
     })
   })
+  sayFarewell(connection)
+}
+
+function sayFarewell(connection: Connection): void {
+  connection.leaving = true
+  for (const farewell of connection.farewells) farewell()
 }
 
 function ping(connection: Connection, nowMs: number): void {

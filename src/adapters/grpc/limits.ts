@@ -10,6 +10,8 @@ export type GrpcLimits = {
   readonly held: ByteBudget
   /** Until the TLS handshake is done, and from then until the first HTTP/2 frame. */
   readonly silentMs: number
+  /** For the rest of an access log message that has begun. */
+  readonly stallMs: number
   /** A connection from which nothing was heard for this long is asked whether it is still there. */
   readonly pingAfterMs: number
   /** It is closed when it does not say so within this time. */
@@ -34,6 +36,7 @@ export const LIMITS: GrpcLimits = {
   connectionBytes: 64 * MIB,
   held: HELD_BY_THIS_PROCESS,
   silentMs: 10_000,
+  stallMs: 10_000,
   pingAfterMs: 60_000,
   pingWaitMs: 20_000,
   farewellMs: 10_000,

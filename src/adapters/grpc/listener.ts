@@ -10,9 +10,14 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import type { Check } from '../../ext-authz/check.js'
+import {
+  ACCESS_LOG_SERVICE,
+  serveAccessLogs,
+  type TakeAccessLogEntry,
+} from './access-log/serve-access-logs.js'
 import { type Admission, admit, ANYBODY, type AskerCertificate } from './asker.js'
 import { bind, type ListenAddress } from './bind.js'
-import { Connections } from './connections.js'
+import { type Connection, Connections } from './connections.js'
 import { type GrpcLimits, LIMITS } from './limits.js'
 import { GRPC_STATUS, refuseCall, refuseRequest, statusOfNoCall } from './refusal.js'
 import { AUTHORIZATION_SERVICE, startSideServices } from './side-services.js'
@@ -31,6 +36,11 @@ export type GrpcListenerOptions = {
   /** Asked on every call of a client with an SVID, since revocation comes while connections live. */
   readonly isRevoked?: ((asker: AskerCertificate) => boolean) | undefined
   readonly check: Check
+  /**
+   * Takes what Envoys tell by gRPC access log; undefined: the method is UNIMPLEMENTED. Only from clients with an SVID;
+   * on a plaintext listener from everybody, as there everybody may ask.
+   */
+  readonly accessLogs?: TakeAccessLogEntry | undefined
   readonly maxMessageBytes: number
   /** For a Check that brings no deadline, milliseconds from its arrival. */
   readonly deadlineMs: number
@@ -55,6 +65,7 @@ export type GrpcListener = {
 }
 
 const CHECK_PATH = `/${AUTHORIZATION_SERVICE}/Check`
+const ACCESS_LOG_PATH = `/${ACCESS_LOG_SERVICE}/StreamAccessLogs`
 /** Node's default of 64 KiB holds about 17 requests; an Envoy with hundreds under way would wait for window updates. */
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024
 const HTTP2: ServerOptions = {
@@ -74,9 +85,9 @@ const HTTP2: ServerOptions = {
  */
 export async function startGrpcListener(options: GrpcListenerOptions): Promise<GrpcListener> {
   const limits = { ...LIMITS, ...options.limits }
-  const { tls, check, maxMessageBytes, deadlineMs } = options
+  const { tls, check, accessLogs, maxMessageBytes, deadlineMs } = options
   const server = tls ? createTlsServer(HTTP2, tls, limits.silentMs) : createServer(HTTP2)
-  const side = startSideServices()
+  const side = startSideServices({ accessLogs: accessLogs !== undefined })
   const connections = new Connections(server, limits)
 
   server.on('session', (session: ServerHttp2Session) => {
@@ -113,8 +124,35 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
     }
     const status = statusOfNoCall(headers)
     if (status !== undefined) return refuseRequest(stream, status)
-    if (headers[':path'] !== CHECK_PATH) return side.serve(stream, headers)
+    const path = headers[':path']
+    if (path === ACCESS_LOG_PATH && accessLogs) return serveLogs(stream, connection, accessLogs)
+    if (path !== CHECK_PATH) return side.serve(stream, headers)
     serveCheck(stream, headers, { asker: admission.asker, check, maxMessageBytes, deadlineMs, budget })
+  }
+
+  function serveLogs(stream: ServerHttp2Stream, connection: Connection, take: TakeAccessLogEntry): void {
+    const { admission, budget, farewells, leaving } = connection
+    // The entries of a stream that begins now would be lost at its end.
+    if (leaving || !admission.ok) return stream.close(constants.NGHTTP2_REFUSED_STREAM)
+    if (tls && admission.asker.spiffeId === undefined) {
+      return refuseCall(
+        stream,
+        GRPC_STATUS.unauthenticated,
+        'access logs are taken from SPIFFE workloads only',
+      )
+    }
+    const { asker, certificate, untilMs } = admission
+    const admitted = (): boolean =>
+      untilMs >= Date.now() && !(certificate && options.isRevoked?.(certificate) === true)
+    serveAccessLogs(stream, {
+      asker,
+      take,
+      maxMessageBytes,
+      stallMs: limits.stallMs,
+      budget,
+      admitted,
+      farewells,
+    })
   }
 
   let address: string

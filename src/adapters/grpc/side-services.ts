@@ -16,9 +16,9 @@ import { duplexPair } from './duplex-pair.js'
 import { GRPC_STATUS, refuseCall, stopReading } from './refusal.js'
 
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization'
-const AUTHORIZATION_PROTO = fileURLToPath(
-  new URL('../../../proto/envoy/service/auth/v3/external_auth.proto', import.meta.url),
-)
+const PROTO_ROOT = fileURLToPath(new URL('../../../proto', import.meta.url))
+const AUTHORIZATION_PROTO = 'envoy/service/auth/v3/external_auth.proto'
+const ACCESS_LOG_PROTO = 'envoy/service/accesslog/v3/als.proto'
 
 /** Names and lists of names; nothing that they answer needs a longer question. */
 const MAX_MESSAGE_BYTES = 64 * 1024
@@ -40,14 +40,15 @@ export type SideServices = {
  * Runs health and reflection on grpc-js, reached over a connection within the process: those calls are rare, so
  * they take the longer way and Check the shorter.
  */
-export function startSideServices(): SideServices {
+export function startSideServices({ accessLogs }: { readonly accessLogs: boolean }): SideServices {
   const server = new Server({
     'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   })
   const health = new HealthImplementation({ '': 'NOT_SERVING', [AUTHORIZATION_SERVICE]: 'NOT_SERVING' })
   health.addToServer(server)
-  const packages = loadSync([AUTHORIZATION_PROTO, healthProto], { keepCase: true })
+  const protos = [AUTHORIZATION_PROTO, healthProto, ...(accessLogs ? [ACCESS_LOG_PROTO] : [])]
+  const packages = loadSync(protos, { keepCase: true, includeDirs: [PROTO_ROOT] })
   new ReflectionService(packages).addToServer(server)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   let session: ClientHttp2Session | undefined
