@@ -22,13 +22,15 @@ demo: $(built) ## The example mesh with real Envoys, and calls through it; ARGS=
 	@$(envoy) && export ENVOY_BIN && exec node --import ./test/support/ts.js demo/run.ts $(ARGS)
 
 test: $(built) ## Every test, those through real Envoys too
-	@$(envoy) && export ENVOY_BIN && npm run --silent test && npm run --silent test:e2e
+	@scripts/setup-redis.sh
+	@$(envoy) && export ENVOY_BIN && npm run --silent test && npm run --silent test:contract && npm run --silent test:e2e
 	@if [ -d ../shared/corpora ]; then npm run --silent conformance -- ../shared/corpora; fi
 
 lint: $(built) ## Types, format, lint, and the doors between the rooms
 	@npm run --silent lint
 
 bench: $(built) ## CPU per decision beside a no-op, and how it scales
+	@scripts/setup-redis.sh
 	@npm run --silent bench
 
 conformance: $(built) ## What is accepted and refused, against public corpora; CORPORA=DIR
