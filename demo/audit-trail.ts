@@ -11,6 +11,7 @@ export type SecurityEvent = {
   readonly rule?: string
   readonly ruleSource?: string
   readonly mode?: string
+  readonly riskScore?: number
   readonly durationUs?: number
 }
 

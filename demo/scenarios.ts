@@ -1,6 +1,6 @@
 import type { Scenario } from './scenario.js'
 import { SERVICE_ATTACKS } from './scenarios/attacks.js'
-import { PROBING_WORKLOAD, STOLEN_SESSION } from './scenarios/continuous.js'
+import { PROBING_WORKLOAD, REFUSED_BEHIND, STOLEN_SESSION } from './scenarios/continuous.js'
 import { SERVICE_CALLS } from './scenarios/services.js'
 import { USER_ATTACKS, USER_CALLS } from './scenarios/users.js'
 
@@ -13,5 +13,6 @@ export const CHAPTERS: readonly Chapter[] = [
   { title: 'Attacks from inside the mesh', scenarios: SERVICE_ATTACKS },
   { title: 'Attacks from outside', scenarios: USER_ATTACKS },
   { title: 'A stolen session: what a call reveals changes the next one', scenarios: STOLEN_SESSION },
+  { title: 'What the application refuses, told by the Envoys', scenarios: REFUSED_BEHIND },
   { title: 'A workload that tries every door', scenarios: PROBING_WORKLOAD },
 ]

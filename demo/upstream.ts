@@ -23,6 +23,7 @@ const GRPC_FRAME_HEADER_BYTES = 5
 export async function startHttpUpstream(service: string, host: string, port: number): Promise<Upstream> {
   const http1 = createHttpServer((request, response) => {
     request.resume()
+    response.statusCode = statusOf(request.headers)
     response.setHeader('content-type', 'application/json')
     response.end(echo(service, request.method ?? '', request.url ?? '', request.headers))
   })
@@ -33,7 +34,7 @@ export async function startHttpUpstream(service: string, host: string, port: num
     const body = echo(service, headers[':method'] ?? '', headers[':path'] ?? '', headers)
     if (headers['content-type']?.startsWith('application/grpc')) answerGrpc(stream, body)
     else {
-      stream.respond({ ':status': 200, 'content-type': 'application/json' })
+      stream.respond({ ':status': statusOf(headers), 'content-type': 'application/json' })
       stream.end(body)
     }
   })
@@ -46,6 +47,12 @@ export async function startHttpUpstream(service: string, host: string, port: num
       process.nextTick(() => socket.resume())
     })
   })
+}
+
+/** What the caller asks to be answered with, in `x-echo-status`. */
+function statusOf(headers: IncomingHttpHeaders): number {
+  const asked = Number(headers['x-echo-status'])
+  return asked >= 200 && asked <= 599 ? asked : 200
 }
 
 /** Sends every byte back. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, callHttp } from '../calls.js'
 import type { Mesh } from '../mesh.js'
 import type { Scenario } from '../scenario.js'
@@ -109,6 +110,56 @@ export const STOLEN_SESSION: readonly Scenario[] = [
     { from: BERLIN, by: LAPTOP, mfa: true },
     { expected: denied(401, 'session-terminated') },
   ),
+]
+
+const REFUSED_BY_THE_APPLICATION = { status: '403', decision: 'allow', reason: 'allowed' } as const
+/** The Envoys send their logs a moment after the calls. */
+const LOGS_WITHIN_MS = 3000
+
+async function carl(mesh: Mesh, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  const authorization = await bearer(mesh, 'alice', { sub: 'carl' })
+  const request = {
+    method: 'GET',
+    path: '/api/orders',
+    host: WEB_HOST,
+    headers: { ...headers, authorization },
+  }
+  return callHttp(mesh.throughGateway(), request)
+}
+
+/** What the application itself refused is known from the Envoys' logs. */
+export const REFUSED_BEHIND: readonly Scenario[] = [
+  {
+    caller: 'carl',
+    target: 'order-service',
+    request: 'GET /api/orders  three times; the application says 403',
+    call: async (mesh) => {
+      const refused = { 'x-echo-status': '403' }
+      await carl(mesh, refused)
+      await carl(mesh, refused)
+      return carl(mesh, refused)
+    },
+    expected: REFUSED_BY_THE_APPLICATION,
+  },
+  {
+    caller: 'carl',
+    target: 'order-service',
+    request: 'GET /api/orders  the failures count as risk now',
+    call: async (mesh) => {
+      const end = Date.now() + LOGS_WITHIN_MS
+      for (;;) {
+        const answer = await carl(mesh)
+        const event = answer.decisionId === undefined ? undefined : await mesh.trail.withId(answer.decisionId)
+        if (event?.riskScore === undefined || event.riskScore > 0 || Date.now() > end) return answer
+        await sleep(100)
+      }
+    },
+    expected: ALLOWED,
+    also: ({ decisionId = '' }, mesh) => {
+      const risk = mesh.trail.all.find((event) => event.decisionId === decisionId)?.riskScore
+      return risk === undefined || risk === 0 ? `the risk of carl is ${risk}` : undefined
+    },
+  },
 ]
 
 const PROBER = 'payment-service'

@@ -10,8 +10,9 @@ import { EMPTY_RECORD, type StateDelta, type StateOp } from '../state/record.js'
 import type { Recalled } from '../state/recall.js'
 import type { Assessment } from './assess.js'
 import { failureOps } from './factors/failed-attempts.js'
-import { askedTargetOps, refusedTargetOps } from './factors/lateral-movement.js'
-import { eventOp } from './finding.js'
+import { askedTargetOps } from './factors/fan-out.js'
+import { refusedTargetOps } from './factors/lateral-movement.js'
+import { replayOp } from './factors/token-replay.js'
 import type { RiskPolicy } from './risk-policy.js'
 import { quarantineOps } from './workload-verdict.js'
 
@@ -106,7 +107,7 @@ function workloadOps(
   nowMs: number,
 ): readonly StateOp[] {
   const ops: StateOp[] = failed ? [...failureOps(policy.failedAttempts, nowMs)] : []
-  if (reason === 'service-token-replayed') ops.push(eventOp('token-replay', nowMs))
+  if (reason === 'service-token-replayed') ops.push(replayOp(nowMs))
   if (target === undefined) return ops
   ops.push(...askedTargetOps(workload, target, nowMs))
   if (

@@ -1,13 +1,16 @@
 import { EMPTY_RECORD, type StateOp, type StateRecord } from '../state/record.js'
 import { anomalousBehaviour } from './factors/anomalous-behaviour.js'
+import { dataVolume } from './factors/data-volume.js'
 import { failedAttempts } from './factors/failed-attempts.js'
+import { fanOut } from './factors/fan-out.js'
 import { impossibleTravel } from './factors/impossible-travel.js'
-import { fanOut, lateralMovement } from './factors/lateral-movement.js'
+import { lateralMovement } from './factors/lateral-movement.js'
 import { maliciousIp } from './factors/malicious-ip.js'
 import { newDevice } from './factors/new-device.js'
 import { sensitiveAccess } from './factors/sensitive-access.js'
+import { tokenReplay } from './factors/token-replay.js'
 import { unusualTime } from './factors/unusual-time.js'
-import { type Finding, type Found, liveEvent } from './finding.js'
+import type { Finding, Found } from './finding.js'
 import type { RiskPolicy } from './risk-policy.js'
 import type { Sighting } from './sighting.js'
 
@@ -42,8 +45,8 @@ export function scoreUser(
   add(worse(failuresOf(record, policy, nowMs), failuresOf(address, policy, nowMs)), findings)
   add(unusualTime(sighting, policy), findings)
   add(sensitiveAccess(sighting, policy), findings)
-  add(event(record, 'data-volume', policy.dataVolume.points, policy, nowMs), findings)
-  add(event(record, 'token-replay', policy.tokenReplay.points, policy, nowMs), findings)
+  add(dataVolume(record, policy, nowMs), findings)
+  add(tokenReplay(record, policy, nowMs), findings)
   return { score: total(findings), findings, ops }
 }
 
@@ -54,8 +57,8 @@ export function scoreWorkload(record: StateRecord, policy: RiskPolicy, nowMs: nu
   add(lateralMovement(record, policy, nowMs), findings)
   add(fanOut(record, policy, nowMs), findings)
   add(failuresOf(record, policy, nowMs), findings)
-  add(event(record, 'token-replay', policy.tokenReplay.points, policy, nowMs), findings)
-  add(event(record, 'data-volume', policy.dataVolume.points, policy, nowMs), findings)
+  add(tokenReplay(record, policy, nowMs), findings)
+  add(dataVolume(record, policy, nowMs), findings)
   return findings.length === 0 ? NO_RISK : { score: total(findings), findings, ops: [] }
 }
 
@@ -72,16 +75,6 @@ export function beganMs(findings: readonly Finding[]): number | undefined {
 
 function failuresOf(record: StateRecord, policy: RiskPolicy, nowMs: number): Finding | undefined {
   return record.size === 0 ? undefined : failedAttempts(record, policy.failedAttempts, nowMs)
-}
-
-function event(
-  record: StateRecord,
-  factor: 'data-volume' | 'token-replay',
-  points: number,
-  policy: RiskPolicy,
-  nowMs: number,
-): Finding | undefined {
-  return liveEvent(record, factor, points, policy.expireAfterMs, nowMs)
 }
 
 function worse(a: Finding | undefined, b: Finding | undefined): Finding | undefined {

@@ -1,5 +1,5 @@
 import { numberOf, type StateOp, type StateRecord } from '../../state/record.js'
-import { eventOp } from '../finding.js'
+import { eventOp, type Finding, liveEvent } from '../finding.js'
 import type { RiskPolicy } from '../risk-policy.js'
 
 /** Bytes of responses by hour: `b:<hour>` counters. */
@@ -10,6 +10,11 @@ const BASELINE_HOURS = 24
 const LEAST_HOURS = 3
 /** Below this nobody's hour is remarkable, bytes. */
 const LEAST_BYTES = 1024 * 1024
+
+/** An hour whose response bytes exceed the subject's own baseline by far. Source: REQUIREMENTS R1. */
+export function dataVolume(record: StateRecord, policy: RiskPolicy, nowMs: number): Finding | undefined {
+  return liveEvent(record, 'data-volume', policy.dataVolume.points, policy.expireAfterMs, nowMs)
+}
 
 /**
  * Response bytes of one more call, and the event once the hour exceeds the subject's own baseline so many times: the
