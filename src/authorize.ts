@@ -75,8 +75,8 @@ export function authorize(
   return andThen(identify(question, target, policy.matrix), (identified) => {
     const located = locate(question, identified.ok ? identified.identity : NOBODY)
     const keys = subjectsOf(question, identified, located.client)
-    // Of somebody whom no credential proved, nothing is looked up: nobody makes the store work by failing.
-    const nobody = !identified.ok && !identified.workload
+    // Of somebody whom no credential proved, nothing is looked up: nobody makes the store work by coming or failing.
+    const nobody = keys.user === undefined && keys.workload === undefined
     return andThen(nobody ? { ...NOTHING_KNOWN, keys } : recall(keys, question.nowMs), (known) =>
       decide(question, target, identified, { known, located }, policy, steps),
     )
