@@ -16,9 +16,11 @@ spec:
   endpoints:
     - { name: Pay, paths: [/pay], methods: [POST], workloadScopes: [payments:process] }
     - { name: Look, paths: [/look], methods: [GET], require: User }
+    - { name: Login, paths: [/login], methods: [GET], require: None }
   rules:
     - { name: web, from: [{ services: [web] }], to: [{ endpoints: [Pay] }] }
     - { name: users, from: [{ users: true }], to: [{ endpoints: [Look] }] }
+    - { name: anybody, from: [{ any: true }], to: [{ endpoints: [Login] }] }
 ---
 apiVersion: portcullis.dev/v1beta1
 kind: ServicePolicy
@@ -165,6 +167,8 @@ test('with a hung store: Deny denies, LastKnown knows its copies for a while, an
   redis.servers[0]?.hang()
   try {
     await eventually(async () => (await reasonAt(0, known)) === 'state-unavailable', 3000)
+    const login = { method: 'GET', path: '/login', service: 'shop/pay' }
+    expect(await reasonAt(0, login)).toBe('allowed')
     const startedMs = Date.now()
     expect(await reasonAt(1, known)).toBe('allowed')
     expect(await reasonAt(1, look('stranger', 'first'))).toBe('state-unavailable')
