@@ -12,7 +12,13 @@ import type { EffectiveRisk } from './risk/effective-risk.js'
 import type { Located } from './risk/locate.js'
 import { lessonsOf } from './risk/lessons.js'
 import type { RiskPolicy } from './risk/risk-policy.js'
-import { chooseEndpoint, evaluateMatrix, evaluateProxy, operationOf } from './segmentation/evaluate.js'
+import {
+  chooseEndpoint,
+  evaluateMatrix,
+  evaluateProxy,
+  hasEdge,
+  operationOf,
+} from './segmentation/evaluate.js'
 import { serviceOfIdentity } from './segmentation/compile.js'
 import { type Client, type Facts, NO_SESSION } from './segmentation/facts.js'
 import type { Matrix, Target } from './segmentation/matrix.js'
@@ -73,8 +79,9 @@ export function authorize(
     detail: `${target.id ?? 'a service that no document names'}, mode ${target.mode}`,
   })
   return andThen(identify(question, target, policy.matrix), (identified) => {
-    const located = locate(question, identified.ok ? identified.identity : NOBODY)
-    const keys = subjectsOf(question, identified, located.client)
+    const verified = verifiedOf(identified)
+    const located = locate(question, verified)
+    const keys = subjectsOf(question, verified, located.client)
     // Of somebody whom no credential proved, nothing is looked up: nobody makes the store work by coming or failing.
     const nobody = keys.user === undefined && keys.workload === undefined
     return andThen(nobody ? { ...NOTHING_KNOWN, keys } : recall(keys, question.nowMs), (known) =>
@@ -84,17 +91,21 @@ export function authorize(
 }
 
 /** What a call's subjects are called. The address is one of them where strangers come from. */
-function subjectsOf({ listener }: Question, identified: Identified, client: Client): SubjectKeys {
-  const identity = identified.ok ? identified.identity : { ...NOBODY, workload: identified.workload }
-  const { user, workload } = identity
+function subjectsOf({ listener }: Question, { user, workload }: Identity, client: Client): SubjectKeys {
   const ofUser = user && userKeys(user)
   const strangers = listener.role === 'Gateway' || (!user && !workload)
   return {
     user: ofUser?.user,
     session: ofUser?.session,
     workload: workload && workloadKey(workload),
+    proxy: workload?.via && workloadKey(workload.via),
     address: strangers && client.ip !== undefined ? addressKey(client.ip) : undefined,
   }
+}
+
+/** Everybody that a credential proved, also where another one failed. */
+function verifiedOf(identified: Identified): Identity {
+  return identified.ok ? identified.identity : (identified.verified ?? NOBODY)
 }
 
 /** What was looked up for one call. */
@@ -122,7 +133,7 @@ export function decide(
     })
     if (mode === 'Enforce') {
       const refused = conclude(place, { ...NOTHING_FOUND, refusals: [unidentified] })
-      return learning(refused, located, known, undefined, policy, nowMs)
+      return learning(refused, located, { known, assessment: undefined, lacksEdge: false }, policy, nowMs)
     }
     // Where that lets the call pass, a rule that is enforced by its own mode must still be able to refuse it.
   }
@@ -136,11 +147,12 @@ export function decide(
           {
             request,
             identity,
+            // Who was ended or quarantined stays so, whatever else comes with the call.
+            verified: verifiedOf(identified),
             endpoint,
             mode,
             path: target.path,
-            place: located.place,
-            malicious: located.malicious,
+            located,
             nowMs,
           },
           known,
@@ -193,7 +205,9 @@ export function decide(
     risk,
     obligations: device.obligations,
   })
-  return learning(decision, located, known, assessment, policy, nowMs)
+  const lacksEdge =
+    decision.outcome === 'deny' && workload !== undefined && !hasEdge(policy.matrix, caller, target)
+  return learning(decision, located, { known, assessment, lacksEdge }, policy, nowMs)
 }
 
 const STATE_UNAVAILABLE: Refusal = {
@@ -205,15 +219,23 @@ const STATE_UNAVAILABLE: Refusal = {
 function learning(
   decision: Draft,
   { client }: Located,
-  known: Recalled | 'unavailable',
-  assessment: Assessment | undefined,
+  {
+    known,
+    assessment,
+    lacksEdge,
+  }: {
+    readonly known: Recalled | 'unavailable'
+    readonly assessment: Assessment | undefined
+    /** The calling workload names the target nowhere. */
+    readonly lacksEdge: boolean
+  },
   { risk, adaptive }: PolicyInForce,
   nowMs: number,
 ): Decision {
   decision.clientIp = client.ip
   if (known === 'unavailable') return decision
   decision.state = known.standing === 'last-known' ? 'last-known' : undefined
-  decision.lessons = lessonsOf(decision, known, assessment, risk, adaptive.session, nowMs)
+  decision.lessons = lessonsOf(decision, known, { assessment, lacksEdge }, risk, adaptive.session, nowMs)
   decision.subjects = known.keys
   return decision
 }

@@ -14,8 +14,8 @@ export type Identified =
   | {
       readonly ok: false
       readonly refusal: Refusal
-      /** The caller's workload, where it was verified before another credential failed. */
-      readonly workload?: WorkloadPrincipal | undefined
+      /** Who was verified before another credential failed; absent: nobody. */
+      readonly verified?: Identity | undefined
     }
 
 /** What the target is called in a token's audience. */
@@ -152,12 +152,16 @@ function verifyTokens(
   nowMs: number,
 ): Eventually<Identified> {
   return andThen(verifiers.userToken(evidence, nowMs), (user) => {
-    if (!user.ok) return { ...user, workload: holder.workload }
+    if (!user.ok)
+      return { ...user, verified: { workload: holder.workload, serviceToken: undefined, user: undefined } }
     if (serviceToken === undefined) {
       return { ok: true, identity: { workload: holder.workload, serviceToken: undefined, user: user.value } }
     }
     return andThen(verifiers.serviceToken(serviceToken, holder, nowMs), (verified) => {
-      if (!verified.ok) return { ...verified, workload: holder.workload }
+      if (!verified.ok) {
+        const { workload } = holder
+        return { ...verified, verified: { workload, serviceToken: undefined, user: user.value } }
+      }
       const { workload, token } = verified.value
       if (isGone(workload, verifiers)) return IDENTITY_REVOKED
       return { ok: true, identity: { workload, serviceToken: token, user: user.value } }

@@ -83,7 +83,9 @@ export function readUserPrincipal(raw: JsonObject, mapping: ClaimMapping): ReadU
 function mapClaims(raw: JsonObject, mapping: ClaimMapping): Record<string, unknown> {
   const claims: Record<string, unknown> = Object.assign(Object.create(null), raw)
   for (const [name, source] of mapping.claims) {
-    const value = claimAt(raw, source)
+    // An unverified email is absent, under whatever name it is used.
+    const absent = source === 'email' && raw['email_verified'] !== true
+    const value = absent ? undefined : claimAt(raw, source)
     if (value === undefined) delete claims[name]
     else claims[name] = value
   }

@@ -2,7 +2,6 @@ import type { Refusal } from '../decision/decision.js'
 import type { Mode } from '../decision/mode.js'
 import type { Identity, UserPrincipal } from '../identity/principal.js'
 import type { AccessRequest } from '../request/access-request.js'
-import type { Place } from '../request/place.js'
 import type { Endpoint } from '../segmentation/matrix.js'
 import {
   evaluateSession,
@@ -11,10 +10,12 @@ import {
   sessionTimes,
   terminationOf,
 } from '../session/session-limits.js'
+import { showsFactor } from '../session/step-up.js'
 import type { Recalled } from '../state/recall.js'
 import { type EffectiveRisk, effectiveRisk } from './effective-risk.js'
 import type { RiskPolicy } from './risk-policy.js'
 import { NO_RISK, type RiskScore, scoreUser, scoreWorkload } from './score.js'
+import type { Located } from './locate.js'
 import { judgeSession } from './session-verdict.js'
 import { type Sighting, userAgentKey } from './sighting.js'
 import { judgeWorkload, quarantineOf } from './workload-verdict.js'
@@ -37,12 +38,13 @@ export type Assessment = {
 export type Assessed = {
   readonly request: AccessRequest
   readonly identity: Identity
+  /** Everybody that a credential proved, also where another one failed. */
+  readonly verified: Identity
   readonly endpoint: Endpoint | undefined
   readonly mode: Mode
   /** The path as decided on. */
   readonly path: string
-  readonly place: Place | undefined
-  readonly malicious: boolean
+  readonly located: Located
   readonly nowMs: number
 }
 
@@ -59,11 +61,12 @@ export function assess(
   policy: RiskPolicy,
   limits: SessionLimits & { readonly maxAuthAgeMs: number },
 ): Assessment {
-  const { identity, endpoint, mode, nowMs } = call
+  const { identity, verified, endpoint, mode, nowMs } = call
   const { user, workload } = identity
   const standing =
-    (workload && quarantineOf(known.workload, nowMs)) ??
-    (user && terminationOf(known.session, known.user, user)) ??
+    (verified.workload && quarantineOf(known.workload, nowMs)) ??
+    (verified.workload?.via && quarantineOf(known.proxy, nowMs)) ??
+    (verified.user && terminationOf(known.session, known.user, verified.user, nowMs)) ??
     (user &&
       known.session &&
       evaluateSession(known.session, user, endpoint, limits, known.lostBeforeMs, nowMs))
@@ -94,7 +97,8 @@ export function assess(
     standing: standing ?? (terminate ? ofSession : undefined),
     verdicts: [workloadVerdict.refusal, verdict.terminate && enforced ? undefined : ofSession],
     risk: effectiveRisk(user, policy.signals, ofUser, ofWorkload),
-    user: ofUser,
+    // Whoever calls with a session that is over teaches nothing about its user.
+    user: standing ? NO_RISK : ofUser,
     session: times,
     terminate,
     quarantine: enforced && workloadVerdict.quarantine && standing?.reason !== 'quarantined',
@@ -102,15 +106,17 @@ export function assess(
 }
 
 function sightingOf(call: Assessed, user: UserPrincipal): Sighting {
-  const { request, endpoint, place, malicious, nowMs } = call
-  const agent = request.http?.headers.get('user-agent')
+  const { request, endpoint, located, nowMs } = call
   return {
     nowMs,
-    place,
-    malicious,
-    agent: agent === undefined || agent === '' ? undefined : userAgentKey(agent),
+    place: located.place,
+    address: located.client.ip,
+    malicious: located.malicious,
+    // To send none is a way of calling too.
+    agent: request.http && userAgentKey(request.http.headers.get('user-agent') ?? ''),
     deviceId: user.deviceId,
     zone: user.zone,
+    answeredMs: showsFactor(user, 'mfa') ? user.authTimeMs : undefined,
     path: request.http ? call.path : undefined,
     sensitive: endpoint?.sensitivity === 'High',
   }

@@ -74,6 +74,7 @@ export function compileRisk(documents: readonly RiskDocument[]): RiskPolicy {
   const points = (factor: string): number => number(`factors.${factor}.points`)
   checkRising(written, number)
   checkTiers(written)
+  checkWindow(written)
   return {
     impossibleTravel: {
       points: points('impossibleTravel'),
@@ -207,6 +208,16 @@ function checkTiers(written: ReadonlyMap<string, Setting>): void {
       report([...at, index], 'tiers must rise, in `above` and in `points`', 'tiers-not-rising')
     })
   }
+}
+
+/** Failures are counted in buckets, of which a record has room for so many. */
+const LONGEST_WINDOW = '2h'
+
+function checkWindow(written: ReadonlyMap<string, Setting>): void {
+  const setting = written.get('factors.failedAttempts.window')
+  if (!setting || (parseDurationMs(String(setting.value)) ?? 0) <= (parseDurationMs(LONGEST_WINDOW) ?? 0))
+    return
+  setting.report(setting.at, `failed attempts are counted over ${LONGEST_WINDOW} at most`, 'window-too-long')
 }
 
 function tiersOf(value: unknown): readonly Tier[] {

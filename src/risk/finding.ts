@@ -24,6 +24,8 @@ export type Finding = {
   readonly points: number
   /** When it began, milliseconds since the epoch; undefined for what is true of this call alone. */
   readonly beganMs: number | undefined
+  /** Found about others too, as failures of an address: it raises the score and ends nobody's session. */
+  readonly shared?: true
 }
 
 /** What a factor found and what it wants remembered. */
@@ -46,12 +48,15 @@ export function isEvent(factor: Factor): boolean {
   return EVENT_FIELDS.has(factor)
 }
 
-/** Remembers that an event happened. */
-export function eventOp(factor: Factor, atMs: number): StateOp {
-  return ['latest', EVENT_FIELDS.get(factor) ?? '', atMs, '']
+/** Remembers that an event happened; `about` tells it from others of its kind, at most 128 units. */
+export function eventOp(factor: Factor, atMs: number, about = ''): StateOp {
+  return ['latest', EVENT_FIELDS.get(factor) ?? '', atMs, about]
 }
 
-/** The event's finding while it counts. One from a clock that was ahead counts as of now. */
+/** Clocks of replicas differ by less, milliseconds. */
+export const CLOCK_SKEW_MS = 60_000
+
+/** The event's finding while it counts. Of one from a clock that was ahead nobody knows when it began. */
 export function liveEvent(
   record: StateRecord,
   factor: Factor,
@@ -61,5 +66,6 @@ export function liveEvent(
 ): Finding | undefined {
   const event = points > 0 ? latestOf(record, EVENT_FIELDS.get(factor) ?? '') : undefined
   if (!event || nowMs - event.atMs > lifetimeMs) return undefined
-  return { factor, points, beganMs: Math.min(event.atMs, nowMs) }
+  const beganMs = event.atMs > nowMs + CLOCK_SKEW_MS ? undefined : Math.min(event.atMs, nowMs)
+  return { factor, points, beganMs }
 }

@@ -35,14 +35,6 @@ const NO_ATTEMPT: ReadonlySet<RefusalReason> = new Set([
   'no-credentials',
 ])
 
-/** Refusals of an edge: where the workload, and not its user, asked for what it may not. */
-const EDGE: ReadonlySet<RefusalReason> = new Set(['call-not-allowed', 'caller-unknown', 'target-unknown'])
-const EDGE_WITHOUT_USER: ReadonlySet<RefusalReason> = new Set([
-  'rule-not-matched',
-  'forbidden',
-  'user-required',
-])
-
 export type Learned = Pick<Decision, 'outcome' | 'reason' | 'target' | 'user' | 'mode'>
 
 /**
@@ -52,7 +44,7 @@ export type Learned = Pick<Decision, 'outcome' | 'reason' | 'target' | 'user' | 
 export function lessonsOf(
   decision: Learned,
   known: Recalled,
-  assessment: Assessment | undefined,
+  { assessment, lacksEdge }: { readonly assessment: Assessment | undefined; readonly lacksEdge: boolean },
   policy: RiskPolicy,
   limits: SessionLimits,
   nowMs: number,
@@ -73,7 +65,7 @@ export function lessonsOf(
   if (keys.workload !== undefined) {
     note(
       keys.workload,
-      workloadOps(decision, known, failed && keys.user === undefined, policy, nowMs),
+      workloadOps(decision, known, failed && keys.user === undefined, lacksEdge, policy, nowMs),
       KEPT_MS,
     )
   } else if (failed && keys.user === undefined) {
@@ -95,14 +87,15 @@ export function lessonsOf(
   return noted.length === 0 && committed.length === 0 ? undefined : { noted, committed }
 }
 
-function isAttempt({ outcome, reason }: Learned): boolean {
+function isAttempt({ outcome, reason }: Pick<Learned, 'outcome' | 'reason'>): boolean {
   return outcome === 'deny' && reason !== 'allowed' && !NO_ATTEMPT.has(reason)
 }
 
 function workloadOps(
-  { outcome, reason, target, user }: Learned,
+  { outcome, reason, target }: Learned,
   { workload }: Recalled,
   failed: boolean,
+  lacksEdge: boolean,
   policy: RiskPolicy,
   nowMs: number,
 ): readonly StateOp[] {
@@ -110,12 +103,6 @@ function workloadOps(
   if (reason === 'service-token-replayed') ops.push(replayOp(nowMs))
   if (target === undefined) return ops
   ops.push(...askedTargetOps(workload, target, nowMs))
-  if (
-    outcome === 'deny' &&
-    reason !== 'allowed' &&
-    (EDGE.has(reason) || (!user && EDGE_WITHOUT_USER.has(reason)))
-  ) {
-    ops.push(...refusedTargetOps(workload, target, nowMs))
-  }
+  if (lacksEdge && isAttempt({ outcome, reason })) ops.push(...refusedTargetOps(workload, target, nowMs))
   return ops
 }

@@ -77,7 +77,7 @@ export const RiskPolicySchema = Type.Object(
             fanOut: group(
               {
                 points,
-                targets: Type.Optional(Type.Integer({ minimum: 1, maximum: 31 })),
+                targets: Type.Optional(Type.Integer({ minimum: 1, maximum: 24 })),
                 window: Type.Optional(DurationSchema),
               },
               'One workload that asks for more targets than this.',

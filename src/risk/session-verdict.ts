@@ -28,7 +28,8 @@ export function judgeSession(
   nowMs: number,
 ): SessionVerdict {
   if (findings.length === 0) return KEEP
-  const open = unanswered(findings, user, maxAuthAgeMs, nowMs)
+  const own = findings.filter(({ shared }) => shared === undefined)
+  const open = unanswered(own, user, maxAuthAgeMs, nowMs)
   const score = total(open)
   if (score > policy.session.terminateAbove) {
     const message = `a risk of ${score} ends the session (${names(open)})`

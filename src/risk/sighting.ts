@@ -6,13 +6,17 @@ export type Sighting = {
   readonly nowMs: number
   /** Where the user is, by the client's address; undefined where nobody knows. */
   readonly place: Place | undefined
-  /** The client's address is on a threat list. */
+  /** The client's address, canonical. */
+  readonly address: string | undefined
+  /** It is on a threat list. */
   readonly malicious: boolean
   /** From `userAgentKey`. */
   readonly agent: string | undefined
   readonly deviceId: string | undefined
   /** IANA name of the user's own time zone. */
   readonly zone: string | undefined
+  /** When the user authenticated with MFA, milliseconds since the epoch; undefined where the token shows none. */
+  readonly answeredMs: number | undefined
   /** Path as decided on; undefined for TCP. */
   readonly path: string | undefined
   /** The endpoint is of high sensitivity. */

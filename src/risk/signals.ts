@@ -18,6 +18,9 @@ export function levelOf(signals: number, { mediumFrom, highFrom }: RiskPolicy['s
   return signals >= mediumFrom ? 'medium' : 'low'
 }
 
+/** How far ahead the identity provider's clock may be to answer what happens meanwhile. It tells whole seconds. */
+const MOST_AHEAD_MS = 5000
+
 /**
  * What no authentication has answered. A user who shows MFA and authenticated recently was asked since: after an event
  * began, or at all for what has no beginning.
@@ -29,7 +32,7 @@ export function unanswered(
   nowMs: number,
 ): readonly Finding[] {
   const { authTimeMs } = user
-  if (findings.length === 0 || authTimeMs === undefined) return findings
+  if (findings.length === 0 || authTimeMs === undefined || authTimeMs > nowMs + MOST_AHEAD_MS) return findings
   if (!showsFactor(user, 'mfa') || !isFresh(user, maxAuthAgeMs, nowMs)) return findings
   return findings.filter(({ beganMs }) => beganMs !== undefined && beganMs >= authTimeMs)
 }

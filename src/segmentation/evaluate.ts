@@ -7,7 +7,7 @@ import { endpointOf } from './endpoint-index.js'
 import { explainConsent, explainForbids, explainUnexposed, requestWords } from './explain.js'
 import type { Facts } from './facts.js'
 import { findForbids } from './forbid.js'
-import type { Endpoint, Matrix, Target } from './matrix.js'
+import type { Endpoint, Matrix, Service, Target } from './matrix.js'
 import { checkRequirement } from './requirement.js'
 import { serviceOfIdentity } from './service-identity.js'
 
@@ -151,6 +151,14 @@ function agree(
   const detail = `the baseline's ${allow.rule.name} (${allow.rule.source}) stands for both halves`
   steps?.push({ step: 'baseline', outcome: 'pass', detail })
   return allow
+}
+
+/** Whether the caller's `calls` name the target, through whichever endpoint; a service knows the way to itself. */
+export function hasEdge(matrix: Matrix, caller: Service | undefined, target: Target): boolean {
+  const from = compiledService(caller)
+  const to = compiledService(target.service)
+  if (!from || !to) return false
+  return from === to || matrix.calls.find(from.index, to.index, undefined) !== 'not-called'
 }
 
 /** The caller's `calls` and the target's consent, where a workload is there; else consent alone. */

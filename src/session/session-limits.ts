@@ -27,21 +27,28 @@ const TERMINATED = 'x'
 /** A call is noted as the last one when the noted one is older than this, or than a tenth of the idle timeout. */
 const REFRESH_MS = 30_000
 /** A terminated session is remembered this long beyond its longest duration. */
-const TERMINATED_FOR_MS = 24 * 3_600_000
+const TERMINATED_FOR_MS = 30 * 24 * 3_600_000
+/** An `auth_time` later than now by more than this is not believed. */
+const CLOCK_SKEW_MS = 60_000
 
 export function sessionTimes(record: StateRecord, user: UserPrincipal, nowMs: number): SessionTimes {
-  const beganMs = user.authTimeMs ?? numberOf(record, FIRST_SEEN)
+  const beganMs = believedMs(user, nowMs) ?? numberOf(record, FIRST_SEEN)
   return {
     ageMs: beganMs === undefined ? undefined : Math.max(0, nowMs - beganMs),
     idleMs: idleMs(record, user, nowMs),
   }
 }
 
+/** When the user authenticated; undefined where the token doesn't say, or says what can't be yet. */
+function believedMs({ authTimeMs }: UserPrincipal, nowMs: number): number | undefined {
+  return authTimeMs === undefined || authTimeMs > nowMs + CLOCK_SKEW_MS ? undefined : authTimeMs
+}
+
 /** An authentication after the last call begins the session anew. */
 function idleMs(record: StateRecord, user: UserPrincipal, nowMs: number): number | undefined {
   const lastMs = numberOf(record, LAST_SEEN)
   if (lastMs === undefined) return undefined
-  return Math.max(0, nowMs - Math.max(lastMs, user.authTimeMs ?? -Infinity))
+  return Math.max(0, nowMs - Math.max(lastMs, believedMs(user, nowMs) ?? -Infinity))
 }
 
 /**
@@ -52,10 +59,11 @@ export function terminationOf(
   session: StateRecord | undefined,
   ofUser: StateRecord,
   user: UserPrincipal,
+  nowMs: number,
 ): Refusal | undefined {
   if (session && numberOf(session, TERMINATED) !== undefined) return TERMINATED_REFUSAL
   const endedMs = numberOf(ofUser, TERMINATED)
-  return endedMs !== undefined && authenticatedMs(user) <= endedMs ? TERMINATED_REFUSAL : undefined
+  return endedMs !== undefined && authenticatedMs(user, nowMs) <= endedMs ? TERMINATED_REFUSAL : undefined
 }
 
 const TERMINATED_REFUSAL: Refusal = {
@@ -64,8 +72,8 @@ const TERMINATED_REFUSAL: Refusal = {
 }
 
 /** The token's authentication, else its issue; a token that names neither is older than anything. */
-function authenticatedMs(user: UserPrincipal): number {
-  if (user.authTimeMs !== undefined) return user.authTimeMs
+function authenticatedMs(user: UserPrincipal, nowMs: number): number {
+  if (user.authTimeMs !== undefined) return believedMs(user, nowMs) ?? -Infinity
   const issuedAt = user.claims['iat']
   return typeof issuedAt === 'number' ? issuedAt * 1000 : -Infinity
 }
@@ -91,14 +99,19 @@ export function evaluateSession(
     const message = `the session was idle for more than ${seconds(limits.idleTimeoutMs)} s`
     return { reason: 'session-idle', message }
   }
-  if (isUnknown(session, user, lostBeforeMs) && endpoint?.sensitivity === 'High') {
+  if (isUnknown(session, user, lostBeforeMs, nowMs) && endpoint?.sensitivity === 'High') {
     return expired('what was known of this session was lost; the user has to sign in anew')
   }
   return undefined
 }
 
-function isUnknown(session: StateRecord, user: UserPrincipal, lostBeforeMs: number | undefined): boolean {
-  return lostBeforeMs !== undefined && session.size === 0 && authenticatedMs(user) < lostBeforeMs
+function isUnknown(
+  session: StateRecord,
+  user: UserPrincipal,
+  lostBeforeMs: number | undefined,
+  nowMs: number,
+): boolean {
+  return lostBeforeMs !== undefined && session.size === 0 && authenticatedMs(user, nowMs) < lostBeforeMs
 }
 
 function expired(message: string): Refusal {
@@ -122,9 +135,9 @@ export function sessionOps(session: StateRecord, limits: SessionLimits, nowMs: n
 
 const NOTHING: readonly StateOp[] = []
 
-/** Ends a session, or every authentication of a user up to now. */
+/** Ends a session, or every authentication of a user up to now, by clocks that may be ahead. */
 export function terminationOps(nowMs: number): readonly StateOp[] {
-  return [['max', TERMINATED, nowMs]]
+  return [['max', TERMINATED, nowMs + CLOCK_SKEW_MS]]
 }
 
 /** How long the record of a session is kept, milliseconds since the epoch. */

@@ -10,6 +10,7 @@ export type Recalled = {
   /** Undefined where the token names no session. */
   readonly session: StateRecord | undefined
   readonly workload: StateRecord
+  readonly proxy: StateRecord
   readonly address: StateRecord
   readonly standing: Exclude<Standing, 'unavailable'>
   /** What was known of sessions from before then is lost; milliseconds since the epoch. */
@@ -18,10 +19,11 @@ export type Recalled = {
 
 /** Of nobody anything is known. */
 export const NOTHING_KNOWN: Recalled = {
-  keys: { user: undefined, session: undefined, workload: undefined, address: undefined },
+  keys: { user: undefined, session: undefined, workload: undefined, proxy: undefined, address: undefined },
   user: EMPTY_RECORD,
   session: undefined,
   workload: EMPTY_RECORD,
+  proxy: EMPTY_RECORD,
   address: EMPTY_RECORD,
   standing: 'current',
   lostBeforeMs: undefined,
@@ -43,29 +45,40 @@ export function recall(
   const user = read(keys.user)
   const session = read(keys.session)
   const workload = read(keys.workload)
+  const proxy = read(keys.proxy)
   const address = read(keys.address)
   if (
     !(user instanceof Promise) &&
     !(session instanceof Promise) &&
     !(workload instanceof Promise) &&
+    !(proxy instanceof Promise) &&
     !(address instanceof Promise)
   ) {
-    return gather(keys, [user, session, workload, address], store)
+    return gather(keys, [user, session, workload, proxy, address], store)
   }
-  return andThen(Promise.all([user, session, workload, address]), (answers) => gather(keys, answers, store))
+  return andThen(Promise.all([user, session, workload, proxy, address]), (answers) =>
+    gather(keys, answers, store),
+  )
 }
 
-type Answers = readonly [user: ReadAnswer, session: ReadAnswer, workload: ReadAnswer, address: ReadAnswer]
+type Answers = readonly [
+  user: ReadAnswer,
+  session: ReadAnswer,
+  workload: ReadAnswer,
+  proxy: ReadAnswer,
+  address: ReadAnswer,
+]
 
 function gather(
   keys: SubjectKeys,
-  [user, session, workload, address]: Answers,
+  [user, session, workload, proxy, address]: Answers,
   store: Pick<StateStore, 'health'>,
 ): Recalled | 'unavailable' {
   if (
     user === 'unavailable' ||
     session === 'unavailable' ||
     workload === 'unavailable' ||
+    proxy === 'unavailable' ||
     address === 'unavailable'
   ) {
     return 'unavailable'
@@ -77,6 +90,7 @@ function gather(
     user,
     session: keys.session === undefined ? undefined : session,
     workload,
+    proxy,
     address,
     standing,
     lostBeforeMs,

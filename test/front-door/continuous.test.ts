@@ -31,9 +31,18 @@ const POLICY = [
   forbid: [{ name: home-only, to: [{ endpoints: [Abroad] }], when: [{ key: client.country, notValues: ["DE"] }] }]`,
   ),
   ...TARGETS.map((name) =>
-    DOCUMENT('ServicePolicy', name, '{ endpoints: [{ name: All, paths: [/all], methods: [GET] }] }'),
+    DOCUMENT(
+      'ServicePolicy',
+      name,
+      '{ endpoints: [{ name: All, paths: [/all], methods: [GET] }, { name: Private, paths: [/private], methods: [GET], require: Both }] }',
+    ),
   ),
   DOCUMENT('ServicePolicy', 'prober', '{ calls: [{ service: target-0 }] }'),
+  DOCUMENT(
+    'ServicePolicy',
+    'front',
+    `{ calls: [${TARGETS.map((name) => `{ service: ${name} }`).join(', ')}] }`,
+  ),
   DOCUMENT('ServicePolicy', 'bystander', '{ calls: [{ service: target-0 }] }'),
   CLUSTER_WIDE('AdaptivePolicy', '{ session: { maxDuration: 1h, idleTimeout: 1s } }'),
   CLUSTER_WIDE('RiskPolicy', '{ factors: { lateralMovement: { tiers: [{ above: 3, points: 90 }] } } }'),
@@ -200,7 +209,16 @@ describe('a session that moves to somebody else', () => {
         { factor: 'failed-attempts', points: 25 },
       ]),
     })
+    for (const path of ['/shop/tried', '/shop/watched']) {
+      const call = userCall({ sub: 'eve', path, claims })
+      const headers = { ...call.headers, 'x-service-token': 'x' }
+      expect((await portcullis.check({ ...call, headers }, 'edge')).reason).toBe('session-terminated')
+    }
     expect(await reasonOf({ sub: 'eve', claims: { session_id: 's-next', ...mfaNow() } })).toBe('allowed')
+    // What the thief goes on doing with the dead session is not held against the next one.
+    expect(await reasonOf({ sub: 'eve', ...thief })).toBe('session-terminated')
+    expect(await reasonOf({ sub: 'eve', claims: { session_id: 's-next', ...mfaNow() } })).toBe('allowed')
+    expect(await reasonOf({ sub: 'somebody', claims })).toBe('allowed')
   })
 
   test('in Shadow it is recorded and passes, in Observe nobody looks', async () => {
@@ -251,6 +269,25 @@ describe('a workload that tries every door', () => {
     expect(await ask('prober', 'target-0')).toBe('risk-too-high')
     expect(await ask('prober', 'target-0')).toBe('quarantined')
     expect(await ask('bystander', 'target-0')).toBe('allowed')
+  })
+
+  test('a broken credential beside it changes nothing, in no mode', async () => {
+    for (const path of ['/tried', '/watched']) {
+      for (const headers of [{ authorization: 'Bearer x' }, { 'x-service-token': 'x' }]) {
+        const call = { ...workloadCall('prober', 'orders'), path, headers }
+        expect((await portcullis.check(call, 'mesh')).reason).toBe('quarantined')
+      }
+    }
+  })
+
+  test('visitors without a login make no probe of the workload that brings them', async () => {
+    for (let visit = 0; visit < 8; visit++) {
+      for (const target of TARGETS) {
+        const call = { ...workloadCall('front', target), path: '/private' }
+        expect((await portcullis.check(call, 'mesh')).reason).toBe('user-required')
+      }
+    }
+    expect(await ask('front', 'target-0')).toBe('allowed')
   })
 
   test('a call to itself, or four to one target, is no way through the mesh', async () => {

@@ -1,5 +1,6 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { decide, type PolicyInForce } from '../../src/authorize.js'
+import { parseSpiffeId } from '../../src/identity/spiffe-id.js'
 import type { Identified } from '../../src/identity/identify.js'
 import { loadPolicy } from '../../src/policy/load-policy.js'
 import type { AccessRequest } from '../../src/request/access-request.js'
@@ -7,9 +8,7 @@ import type { ListenerRules } from '../../src/request/listener.js'
 import { resolveTarget } from '../../src/segmentation/target.js'
 import { aCall, aUser, NOW_MS } from '../support/facts.js'
 import { NOWHERE } from '../../src/risk/locate.js'
-import { NOTHING_KNOWN } from '../../src/state/recall.js'
-
-const UNKNOWN = { known: NOTHING_KNOWN, located: NOWHERE }
+import { NOTHING_KNOWN, type Recalled } from '../../src/state/recall.js'
 
 const LISTENER: ListenerRules = {
   name: 'mesh',
@@ -38,7 +37,10 @@ spec:
     - { name: soft, mode: Shadow, to: [{ endpoints: [Enforced] }], when: [{ key: "request.headers[x-soft]", present: true }] }
 `
 
-const FAILED: Identified = { ok: false, refusal: { reason: 'user-token-expired', message: 'it has expired' } }
+const FAILED = {
+  ok: false as const,
+  refusal: { reason: 'user-token-expired' as const, message: 'it has expired' },
+}
 const REVOKED: Identified = { ok: false, refusal: { reason: 'certificate-revoked', message: 'revoked' } }
 const as = (claims: Parameters<typeof aUser>[0] = {}): Identified => ({
   ok: true,
@@ -54,7 +56,12 @@ function policy(): PolicyInForce {
   return loaded.policy
 }
 
-function ask(path: string, who: Identified, headers: Record<string, string> = {}): ReturnType<typeof decide> {
+function ask(
+  path: string,
+  who: Identified,
+  headers: Record<string, string> = {},
+  known: Recalled = NOTHING_KNOWN,
+): ReturnType<typeof decide> {
   const inForce = policy()
   const request: AccessRequest = {
     requestId: '',
@@ -67,7 +74,13 @@ function ask(path: string, who: Identified, headers: Record<string, string> = {}
   const asker = { spiffeId: undefined }
   const found = resolveTarget(inForce.matrix, request, LISTENER, asker)
   if (!found.ok) throw new Error(found.refusal.message)
-  return decide({ request, listener: LISTENER, asker, nowMs: NOW_MS }, found.target, who, UNKNOWN, inForce)
+  return decide(
+    { request, listener: LISTENER, asker, nowMs: NOW_MS },
+    found.target,
+    who,
+    { known, located: NOWHERE },
+    inForce,
+  )
 }
 
 test.each([
@@ -121,5 +134,33 @@ test('what nothing refuses is allowed by its rule', () => {
     ruleSource: expect.stringMatching(/^pay\.yaml:\d+:\d+$/),
     riskScore: 70,
     riskFactors: [{ factor: 'token-claim', points: 70 }],
+  })
+})
+
+describe('quarantine holds in every mode, and through whom it was', () => {
+  const quarantined = new Map([['qu', NOW_MS + 1]])
+  const id = (name: string) => {
+    const parsed = parseSpiffeId(`spiffe://cluster.local/ns/default/sa/${name}`)
+    if (!parsed.ok) throw new Error(name)
+    return parsed.id
+  }
+  const workload = { spiffeId: id('web'), verifiedBy: 'forwarded', via: { spiffeId: id('gateway') } } as const
+  const identity = { workload, serviceToken: undefined, user: undefined }
+  test.each(['/enforced', '/tried', '/watched'])('%s', (path) => {
+    const who: Identified = { ok: true, identity }
+    expect(ask(path, who, { 'x-test': '0' }, { ...NOTHING_KNOWN, workload: quarantined }).reason).toBe(
+      'quarantined',
+    )
+    expect(ask(path, who, { 'x-test': '0' }, { ...NOTHING_KNOWN, proxy: quarantined }).reason).toBe(
+      'quarantined',
+    )
+  })
+
+  test.each(['/tried', '/watched'])('%s, with another credential that fails', (path) => {
+    const who: Identified = { ...FAILED, ok: false, verified: identity }
+    expect(ask(path, who, { 'x-test': '0' }, { ...NOTHING_KNOWN, workload: quarantined }).reason).toBe(
+      'quarantined',
+    )
+    expect(ask(path, who, { 'x-test': '0' }).outcome).toBe('allow')
   })
 })

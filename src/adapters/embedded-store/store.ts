@@ -110,9 +110,17 @@ class LmdbStore implements EmbeddedStore {
 
   note(deltas: readonly StateDelta[]): void {
     for (const delta of deltas) this.#apply(delta)
-    if (this.#dirty.size > 0 && this.#timer === undefined) {
-      this.#timer = setTimeout(() => void this.#flush(), this.#problem === undefined ? FLUSH_MS : RETRY_MS)
-    }
+    this.#schedule()
+  }
+
+  /** Writes soon what is not written yet, unless that is under way. */
+  #schedule(): void {
+    if (this.#dirty.size === 0 || this.#timer !== undefined || this.#flushing || this.#closed) return
+    const afterMs = this.#problem === undefined ? FLUSH_MS : RETRY_MS
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      void this.#flush()
+    }, afterMs)
   }
 
   async commit(deltas: readonly StateDelta[]): Promise<'committed' | 'unavailable'> {
@@ -207,6 +215,8 @@ class LmdbStore implements EmbeddedStore {
   #flush(): Promise<boolean> {
     this.#flushing ??= this.#write().finally(() => {
       this.#flushing = undefined
+      // What came meanwhile, or what could not be written.
+      this.#schedule()
     })
     return this.#flushing
   }
@@ -227,7 +237,6 @@ class LmdbStore implements EmbeddedStore {
     } catch (error) {
       for (const [key] of writing) this.#dirty.add(key)
       this.#fail(error)
-      this.#timer ??= setTimeout(() => void this.#flush(), RETRY_MS).unref()
       return false
     }
   }

@@ -1,6 +1,6 @@
 import { placeOf, type Place } from '../../request/place.js'
-import { latestOf, type StateRecord } from '../../state/record.js'
-import { eventOp, type Found, liveEvent, NOTHING_FOUND } from '../finding.js'
+import { latestOf, type StateOp, type StateRecord } from '../../state/record.js'
+import { CLOCK_SKEW_MS, eventOp, type Found, liveEvent, NOTHING_FOUND } from '../finding.js'
 import type { RiskPolicy } from '../risk-policy.js'
 import type { Sighting } from '../sighting.js'
 
@@ -11,8 +11,6 @@ const LAST_PLACE = 'loc'
 const REFRESH_MS = 30_000
 /** Places nearer than this are one: addresses of one town, and what sources of places disagree on. */
 const SAME_KM = 50
-/** Clocks of replicas differ by less. */
-const SKEW_MS = 60_000
 const HOUR_MS = 3_600_000
 
 /**
@@ -21,7 +19,7 @@ const HOUR_MS = 3_600_000
  */
 export function impossibleTravel(
   record: StateRecord,
-  { place, nowMs }: Sighting,
+  { place, nowMs, answeredMs }: Sighting,
   { impossibleTravel: { points, maxSpeedKmh }, expireAfterMs }: RiskPolicy,
 ): Found {
   if (points === 0) return NOTHING_FOUND
@@ -32,20 +30,23 @@ export function impossibleTravel(
   const km = from ? distanceKm(from, place) : 0
   const sinceMs = last ? nowMs - last.atMs : 0
   const elapsedMs = Math.max(0, sinceMs)
-  const impossible = km > SAME_KM && sinceMs > -SKEW_MS && km * HOUR_MS > maxSpeedKmh * elapsedMs
-  if (last && km <= SAME_KM && elapsedMs < REFRESH_MS) return { finding: live, ops: [] }
-  // A clock that was set back must not keep the user where a later time put it.
-  const atMs = last ? Math.max(nowMs, last.atMs + 1) : nowMs
-  const here = [
-    'latest',
-    LAST_PLACE,
-    atMs,
-    `${place.latitude.toFixed(2)},${place.longitude.toFixed(2)}`,
-  ] as const
-  if (!impossible) return { finding: live, ops: [here] }
+  const ahead = sinceMs < -CLOCK_SKEW_MS
+  if (last && !ahead && km <= SAME_KM && elapsedMs < REFRESH_MS) return { finding: live, ops: [] }
+  const here = `${place.latitude.toFixed(2)},${place.longitude.toFixed(2)}`
+  // A place noted by a clock that was ahead would hold until then.
+  const noted: StateOp[] = ahead
+    ? [
+        ['drop', LAST_PLACE],
+        ['latest', LAST_PLACE, nowMs, here],
+      ]
+    : [['latest', LAST_PLACE, last ? Math.max(nowMs, last.atMs + 1) : nowMs, here]]
+  // Who showed MFA since then was asked already.
+  const answered = last !== undefined && answeredMs !== undefined && answeredMs > last.atMs
+  const impossible = km > SAME_KM && !ahead && !answered && km * HOUR_MS > maxSpeedKmh * elapsedMs
+  if (!impossible) return { finding: live, ops: noted }
   return {
     finding: { factor: 'impossible-travel', points, beganMs: nowMs },
-    ops: [here, eventOp('impossible-travel', nowMs)],
+    ops: [...noted, eventOp('impossible-travel', nowMs)],
   }
 }
 

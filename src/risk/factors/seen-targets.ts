@@ -1,8 +1,8 @@
 import { numberOf, type StateOp, type StateRecord } from '../../state/record.js'
 import { shortHash } from '../sighting.js'
 
-/** Targets kept of each kind; more don't make it worse. */
-const MOST = 32
+/** Targets kept of each kind; more don't make it worse. So a workload's record has room for everything else. */
+const MOST = 25
 /** A target seen again is noted when the noted time is older than this. */
 const REFRESH_MS = 60_000
 const HASHES_KEPT = 20_000

@@ -24,7 +24,9 @@ const SYDNEY = { latitude: -33.87, longitude: 151.21, country: 'AU' }
 const QUIET: Sighting = {
   nowMs: NOW_MS,
   place: undefined,
+  address: undefined,
   malicious: false,
+  answeredMs: undefined,
   agent: undefined,
   deviceId: undefined,
   zone: undefined,
@@ -106,6 +108,23 @@ describe('impossible travel', () => {
     },
   ])('$name', ({ before = [], now, factors }) => {
     expect(found(seen(...before), now)).toEqual(factors)
+  })
+
+  test('a place noted by a clock that was ahead is forgotten', () => {
+    const record = seen({ place: BERLIN, nowMs: ago(-2 * HOUR_MS) }, { place: SYDNEY, nowMs: ago(300_000) })
+    expect(found(record, { place: BERLIN })).toEqual({ 'impossible-travel': 30 })
+  })
+
+  test('who showed MFA since was asked already', () => {
+    const record = seen({ place: BERLIN, nowMs: ago(90_000) })
+    expect(found(record, { place: SYDNEY, answeredMs: ago(80_000) })).toEqual({})
+    expect(found(record, { place: SYDNEY, answeredMs: ago(100_000) })).toEqual({ 'impossible-travel': 30 })
+  })
+
+  test('of an event from a clock that was ahead nobody knows when it began', () => {
+    const record = seen({ place: BERLIN, nowMs: ago(-7_100_000) }, { place: SYDNEY, nowMs: ago(-7_200_000) })
+    const { findings } = scoreUser(record, QUIET, POLICY)
+    expect(findings).toEqual([{ factor: 'impossible-travel', points: 30, beganMs: undefined }])
   })
 
   test('a new impossible way begins anew, and the same place does not', () => {
@@ -237,6 +256,29 @@ describe('sensitive access', () => {
   ])('%s', (_name, sighting, sensitive) => {
     expect(found(EMPTY_RECORD, sighting)).toEqual(sensitive ? { 'sensitive-access': 20 } : {})
   })
+})
+
+test('another address on a threat list is another event', () => {
+  const record = seen({ malicious: true, address: '5.3.0.1', nowMs: ago(MINUTE_MS) })
+  const again = (address: string) =>
+    scoreUser(record, { ...QUIET, malicious: true, address }, POLICY).findings
+  expect(again('5.3.0.1')).toMatchObject([{ beganMs: ago(MINUTE_MS) }])
+  expect(again('5.3.0.2')).toMatchObject([{ beganMs: NOW_MS }])
+})
+
+test('a workload that does everything at once still has room for its quarantine', () => {
+  let record = EMPTY_RECORD
+  for (let hour = 30; hour >= 0; hour--)
+    record = applyOps(record, volumeOps(record, 1e6, POLICY, ago(hour * HOUR_MS)))
+  for (let n = 0; n < 200; n++) {
+    record = applyOps(record, askedTargetOps(record, `a${n}`, ago(MINUTE_MS)))
+    record = applyOps(record, refusedTargetOps(record, `r${n}`, ago(MINUTE_MS)))
+  }
+  for (let minute = 120; minute >= 0; minute--) {
+    record = applyOps(record, failureOps({ tiers: [], windowMs: 2 * HOUR_MS }, ago(minute * MINUTE_MS)))
+  }
+  record = applyOps(record, [eventOp('token-replay', NOW_MS), ['max', 'qu', NOW_MS + 1]])
+  expect(record.get('qu')).toBe(NOW_MS + 1)
 })
 
 test('an address on a threat list is one event', () => {

@@ -8,13 +8,20 @@ import { aUser, NOW_MS } from '../../support/facts.js'
 
 const POLICY = compileRisk([])
 const LIMITS = { maxDurationMs: 8 * 3_600_000, idleTimeoutMs: 1_800_000 }
-const NOBODY: SubjectKeys = { user: undefined, session: undefined, workload: undefined, address: undefined }
+const NOBODY: SubjectKeys = {
+  user: undefined,
+  session: undefined,
+  workload: undefined,
+  proxy: undefined,
+  address: undefined,
+}
 
 /** The kinds of fields that a refusal changes, by subject. */
 function counted(
   reason: RefusalReason,
   keys: Partial<SubjectKeys>,
   outcome: Learned['outcome'] = 'deny',
+  lacksEdge = reason === 'call-not-allowed' || reason === 'user-required',
 ): Record<string, string> {
   const decision: Learned = {
     outcome,
@@ -24,7 +31,7 @@ function counted(
     user: keys.user === undefined ? undefined : aUser(),
   }
   const known = { ...NOTHING_KNOWN, keys: { ...NOBODY, ...keys } }
-  const lessons = lessonsOf(decision, known, undefined, POLICY, LIMITS, NOW_MS)
+  const lessons = lessonsOf(decision, known, { assessment: undefined, lacksEdge }, POLICY, LIMITS, NOW_MS)
   return Object.fromEntries(
     (lessons?.noted ?? []).map(({ key, ops }) => [
       key,
@@ -44,7 +51,13 @@ describe('whom a failed attempt counts against', () => {
       { user: 'u', workload: 'w', address: 'a' },
       { u: 'f: f', w: 'c: c' },
     ],
-    ['else the workload', 'rule-not-matched', { workload: 'w', address: 'a' }, { w: 'f: f c: c t: t' }],
+    ['else the workload', 'rule-not-matched', { workload: 'w', address: 'a' }, { w: 'f: f c: c' }],
+    [
+      'an edge that it lacks, whatever the reason',
+      'user-required',
+      { workload: 'w' },
+      { w: 'f: f c: c t: t' },
+    ],
     [
       "an edge is the workload's own, whoever it calls for",
       'call-not-allowed',
@@ -73,6 +86,13 @@ test('a call that passes keeps its session awake, and counts against nobody', ()
     user: aUser(),
   }
   const known = { ...NOTHING_KNOWN, keys: { ...NOBODY, user: 'u', session: 's' } }
-  const lessons = lessonsOf(decision, known, undefined, POLICY, LIMITS, NOW_MS)
+  const lessons = lessonsOf(
+    decision,
+    known,
+    { assessment: undefined, lacksEdge: false },
+    POLICY,
+    LIMITS,
+    NOW_MS,
+  )
   expect(lessons).toMatchObject({ noted: [{ key: 's' }], committed: [] })
 })

@@ -75,6 +75,18 @@ describe('the verdict on a session', () => {
     ['the same without MFA', [failed, sensitive, night], {}, 'step-up-required'],
     ['up to fifty', [failed, sensitive], {}, undefined],
     ['a new device and agent', [device, agent], {}, undefined],
+    [
+      'an authentication of the near future answers nothing yet',
+      [travel],
+      { mfaVerified: true, authTimeMs: NOW_MS + 59_000 },
+      'step-up-required',
+    ],
+    [
+      'failures of an address end nobody',
+      [{ ...failed, shared: true }, device, agent, sensitive, night],
+      {},
+      'step-up-required',
+    ],
     ['nothing', [], {}, undefined],
   ])('%s', (_name, findings, user, reason) => {
     const { refusal, terminate } = judgeSession(findings, aUser(user), POLICY, 15 * MINUTE_MS, NOW_MS)

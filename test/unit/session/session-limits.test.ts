@@ -42,6 +42,18 @@ describe('evaluateSession', () => {
       found: 'session-idle',
     },
     {
+      name: 'an authentication of next month does not keep it young',
+      record: seen(first(540), last(1)),
+      user: { authTimeMs: ago(-43_200) },
+      found: 'session-expired',
+    },
+    {
+      name: 'nor awake',
+      record: seen(first(60), last(31)),
+      user: { authTimeMs: ago(-43_200) },
+      found: 'session-idle',
+    },
+    {
       name: 'unknown after a loss, to a sensitive endpoint',
       record: EMPTY_RECORD,
       user: { authTimeMs: ago(10) },
@@ -122,10 +134,24 @@ describe('terminationOf', () => {
       { authTimeMs: ago(11) },
       true,
     ],
-    ['without a session, authenticated since', undefined, ended, { authTimeMs: ago(9) }, false],
+    [
+      'without a session, authenticated within the skew of clocks',
+      undefined,
+      ended,
+      { authTimeMs: ago(9) },
+      true,
+    ],
+    [
+      'without a session, an authentication of next month',
+      undefined,
+      ended,
+      { authTimeMs: ago(-43_200) },
+      true,
+    ],
+    ['without a session, authenticated since', undefined, ended, { authTimeMs: ago(8.9) }, false],
     ['nothing was terminated', EMPTY_RECORD, EMPTY_RECORD, {}, false],
   ])('%s', (_name, session, ofUser, user, terminated) => {
-    const refusal = terminationOf(session, ofUser, aUser(user))
+    const refusal = terminationOf(session, ofUser, aUser(user), NOW_MS)
     expect(refusal?.reason).toBe(terminated ? 'session-terminated' : undefined)
   })
 })

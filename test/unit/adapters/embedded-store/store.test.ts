@@ -132,6 +132,16 @@ describe('what is kept', () => {
     expect(store.health().pending).toBe(0)
   })
 
+  test('what was noted while something was written is written too', async () => {
+    const store = await open()
+    for (let round = 0; round < 50; round++) {
+      store.note([delta(stateKey('u', String(round)), ['add', 'n', 1])])
+      await sleep(3)
+    }
+    await sleep(300)
+    expect(store.health().pending).toBe(0)
+  })
+
   test('more records than there is room for copies', async () => {
     const store = await open(Date.now, 10)
     const keys = Array.from({ length: 100 }, (_, index) => stateKey('w', String(index)))
