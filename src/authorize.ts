@@ -1,6 +1,5 @@
+import { conclude, type Draft, NOTHING_FOUND } from './decision/conclude.js'
 import type { Decision, Refusal, Steps } from './decision/decision.js'
-import type { Mode } from './decision/mode.js'
-import { REFUSED_IN_EVERY_MODE } from './decision/reason.js'
 import { evaluateDevice } from './device/device-trust.js'
 import { andThen, type Eventually } from './identity/eventually.js'
 import type { Identified } from './identity/identify.js'
@@ -8,7 +7,6 @@ import type { Identity } from './identity/principal.js'
 import type { Asker, ListenerRules } from './request/listener.js'
 import type { AccessRequest } from './request/access-request.js'
 import { assess, type Assessment } from './risk/assess.js'
-import type { EffectiveRisk } from './risk/effective-risk.js'
 import type { Located } from './risk/locate.js'
 import { lessonsOf } from './risk/lessons.js'
 import type { RiskPolicy } from './risk/risk-policy.js'
@@ -123,7 +121,7 @@ export function decide(
   const { request, nowMs } = question
   const endpoint = chooseEndpoint(target, request)
   const mode = endpoint?.mode ?? target.mode
-  const place: Place = { target: target.id, endpoint: endpoint?.name, mode, revision: policy.revision }
+  const place = { target: target.id, endpoint: endpoint?.name, mode, revision: policy.revision }
   const unidentified = identified.ok ? undefined : identified.refusal
   if (unidentified) {
     steps?.push({
@@ -255,92 +253,4 @@ const NOBODY: Identity = { workload: undefined, serviceToken: undefined, user: u
 /** The outside's hop: nobody there has a workload. Source: FORMATS 1, rule 7. */
 function isOutside({ role, peerIdentity }: ListenerRules): boolean {
   return role === 'Gateway' && peerIdentity === 'None'
-}
-
-/** Where a decision applies. */
-type Place = Pick<Decision, 'target' | 'endpoint' | 'mode' | 'revision'>
-
-/** Every member is always there: objects of one shape keep the request's way fast. */
-type Findings = Pick<
-  Required<Decision>,
-  'workload' | 'user' | 'caller' | 'operation' | 'rule' | 'ruleSource' | 'obligations'
-> & {
-  /** In the order of the steps. */
-  readonly refusals: readonly (Refusal | undefined)[]
-  /** A refusal by a rule that is itself in Shadow or Observe: recorded, never applied. */
-  readonly recorded: Refusal | undefined
-  readonly risk: EffectiveRisk | undefined
-}
-
-const NOTHING_FOUND: Omit<Findings, 'refusals'> = {
-  recorded: undefined,
-  workload: undefined,
-  user: undefined,
-  caller: undefined,
-  operation: undefined,
-  rule: undefined,
-  ruleSource: undefined,
-  risk: undefined,
-  obligations: [],
-}
-
-/** A decision that is not handed out yet. Every member is always there, as in Findings. */
-type Draft = { -readonly [Member in keyof Decision]: Decision[Member] }
-
-/** Applies the mode: what Enforce refuses, Shadow and Observe let pass and record. Source: FORMATS 1, rule 9. */
-function conclude(place: Place, findings: Findings): Draft {
-  const enforced = mostSevere(findings.refusals, (refusal) => isEnforced(refusal, place.mode))
-  const unenforced = enforced ? undefined : (mostSevere(findings.refusals, () => true) ?? findings.recorded)
-  const decisive = enforced ?? unenforced
-  return {
-    outcome: enforced ? outcomeOf(enforced) : 'allow',
-    reason: enforced ? enforced.reason : 'allowed',
-    message: enforced ? enforced.message : '',
-    mode: enforced?.mode ?? place.mode,
-    wouldBe: unenforced && {
-      outcome: outcomeOf(unenforced),
-      reason: unenforced.reason,
-      message: unenforced.message,
-    },
-    workload: findings.workload,
-    user: findings.user,
-    caller: findings.caller,
-    target: place.target,
-    endpoint: place.endpoint,
-    operation: findings.operation,
-    rule: decisive ? decisive.rule : findings.rule,
-    ruleSource: decisive ? decisive.ruleSource : findings.ruleSource,
-    riskScore: findings.risk?.score,
-    riskFactors: findings.risk?.factors,
-    clientIp: undefined,
-    state: undefined,
-    lessons: undefined,
-    subjects: undefined,
-    obligations: findings.obligations,
-    stepUp: enforced?.stepUp,
-    scopes: enforced?.scopes,
-    dpop: enforced?.dpop,
-    revision: place.revision,
-  }
-}
-
-/** A forbid's or an adaptive rule's own mode is narrower than the target's. */
-function isEnforced(refusal: Refusal, mode: Mode): boolean {
-  return (refusal.mode ?? mode) === 'Enforce' || REFUSED_IN_EVERY_MODE.has(refusal.reason)
-}
-
-/** Refusals that no step-up cures win over those that one does; else the earlier step wins. */
-function mostSevere(
-  refusals: readonly (Refusal | undefined)[],
-  counts: (refusal: Refusal) => boolean,
-): Refusal | undefined {
-  let worst: Refusal | undefined
-  for (const refusal of refusals) {
-    if (refusal && counts(refusal) && (!worst || (worst.stepUp && !refusal.stepUp))) worst = refusal
-  }
-  return worst
-}
-
-function outcomeOf(refusal: Refusal): 'deny' | 'challenge' {
-  return refusal.stepUp ? 'challenge' : 'deny'
 }
