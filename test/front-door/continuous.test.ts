@@ -347,6 +347,14 @@ describe('what Envoys tell of calls that were let pass', () => {
   })
 })
 
+test('to send no user agent is another way of calling too', async () => {
+  expect(await reasonOf({ sub: 'una' })).toBe('allowed')
+  const { headers = {}, ...call } = userCall({ sub: 'una' })
+  const { 'user-agent': _none, ...others } = headers
+  expect((await portcullis.check({ ...call, headers: others }, 'edge')).reason).toBe('allowed')
+  expect(portcullis.events().at(-1)?.['riskFactors']).toEqual([{ factor: 'anomalous-behaviour', points: 10 }])
+})
+
 test('subjects of any name', async () => {
   for (const sub of ['\u0000', 'a\nb', '../../etc', '__proto__', 'constructor', '👩‍🚀', 'x'.repeat(5000)]) {
     expect(await reasonOf({ sub, claims: { session_id: sub, device_id: sub } })).toMatch(
