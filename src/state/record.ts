@@ -38,11 +38,20 @@ export type StateDelta = {
 
 /** Fields of one record; more are not taken in, so that nobody can make a record grow. */
 export const MAX_FIELDS = 96
-/** UTF-16 units of a field's name and of a text. */
-export const MAX_TEXT = 128
+/**
+ * Room beyond that for what must not be crowded out by what callers do: names of at most two characters, which are
+ * verdicts and marks of ours, and what signals tell of certificates (`cs:`) and claims (`tc:`).
+ */
+export const MAX_RESERVED = 64
+/** UTF-16 units of a field's name, and of a text. */
+export const MAX_NAME = 128
+export const MAX_TEXT = 512
 
-/** Kinds of subjects: user, session, workload, network address. */
-export type SubjectKind = 'u' | 's' | 'w' | 'a'
+/**
+ * Kinds of subjects: user, session, workload, network address, device, and what is kept beside them: the grants of a
+ * user, a user by e-mail address, a session by its issuer and name alone, a rule's use.
+ */
+export type SubjectKind = 'u' | 's' | 'w' | 'a' | 'd' | 'g' | 'e' | 'n' | 'k'
 
 /**
  * The name of a subject's record: its kind and 22 base64url characters of a SHA-256, so that its length and its
@@ -75,7 +84,7 @@ function apply(fields: Map<string, number | string>, op: StateOp): void {
   }
   const field = op[1]
   const before = fields.get(field)
-  if (field.length > MAX_TEXT || (before === undefined && fields.size >= MAX_FIELDS)) return
+  if (field.length > MAX_NAME || (before === undefined && fields.size >= roomFor(field))) return
   if (op[0] === 'latest') {
     const [, , atMs, text] = op
     if (!Number.isFinite(atMs) || text.length > MAX_TEXT) return
@@ -88,6 +97,12 @@ function apply(fields: Map<string, number | string>, op: StateOp): void {
   if (typeof before !== 'number') fields.set(field, value)
   else if (op[0] === 'add') fields.set(field, before + value)
   else fields.set(field, op[0] === 'max' ? Math.max(before, value) : Math.min(before, value))
+}
+
+function roomFor(field: string): number {
+  return field.length <= 2 || field.startsWith('cs:') || field.startsWith('tc:')
+    ? MAX_FIELDS + MAX_RESERVED
+    : MAX_FIELDS
 }
 
 function isBelow(digits: string, below: number): boolean {

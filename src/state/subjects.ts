@@ -12,9 +12,32 @@ export type SubjectKeys = {
   readonly proxy: string | undefined
   /** The client's network address, where strangers come from: Gateway listeners, and callers without identity. */
   readonly address: string | undefined
+  /** The user's device, where an inventory is kept or signals are received. */
+  readonly device: string | undefined
+  /** Grants to the user, where the policy asks for any. */
+  readonly grants: string | undefined
+  /** The user by a verified e-mail address, where signals are received. */
+  readonly email: string | undefined
+  /** The session by its issuer and name alone, where signals are received. */
+  readonly named: string | undefined
 }
 
-type UserKeys = { readonly user: string; readonly session: string | undefined }
+export const NO_SUBJECTS: SubjectKeys = {
+  user: undefined,
+  session: undefined,
+  workload: undefined,
+  proxy: undefined,
+  address: undefined,
+  device: undefined,
+  grants: undefined,
+  email: undefined,
+  named: undefined,
+}
+
+type UserKeys = { readonly user: string; readonly grants: string } & Pick<
+  SubjectKeys,
+  'session' | 'device' | 'email' | 'named'
+>
 
 /** A verified principal serves many requests: its keys are made once and forgotten with it. */
 const ofUsers = new WeakMap<UserPrincipal, UserKeys>()
@@ -24,14 +47,45 @@ const ofWorkloads = new WeakMap<SpiffeId, string>()
 export function userKeys(user: UserPrincipal): UserKeys {
   let keys = ofUsers.get(user)
   if (!keys) {
+    const { issuer, subject, sessionId, deviceId, email } = user
     keys = {
-      user: stateKey('u', user.issuer, user.subject),
-      session:
-        user.sessionId === undefined ? undefined : stateKey('s', user.issuer, user.subject, user.sessionId),
+      user: userKey(issuer, subject),
+      session: sessionId === undefined ? undefined : sessionKey(issuer, subject, sessionId),
+      device: deviceId === undefined ? undefined : deviceKey(issuer, deviceId),
+      grants: grantsKey(issuer, subject),
+      email: email === undefined ? undefined : emailKey(issuer, email),
+      named: sessionId === undefined ? undefined : namedSessionKey(issuer, sessionId),
     }
     ofUsers.set(user, keys)
   }
   return keys
+}
+
+export function userKey(issuer: string, subject: string): string {
+  return stateKey('u', issuer, subject)
+}
+
+export function sessionKey(issuer: string, subject: string, sessionId: string): string {
+  return stateKey('s', issuer, subject, sessionId)
+}
+
+/** A session that somebody names without saying whose it is. */
+export function namedSessionKey(issuer: string, sessionId: string): string {
+  return stateKey('n', issuer, sessionId)
+}
+
+/** Devices are keyed by the issuer of the tokens that name them. */
+export function deviceKey(issuer: string, deviceId: string): string {
+  return stateKey('d', issuer, deviceId)
+}
+
+export function grantsKey(issuer: string, subject: string): string {
+  return stateKey('g', issuer, subject)
+}
+
+/** A verified address; case doesn't tell two apart. */
+export function emailKey(issuer: string, email: string): string {
+  return stateKey('e', issuer, email.toLowerCase())
 }
 
 export function workloadKey({ spiffeId }: Pick<WorkloadPrincipal, 'spiffeId'>): string {

@@ -1,8 +1,19 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { ClaimAnswer } from '../../src/identity/replay.js'
-import { MAX_FIELDS, MAX_TEXT, type StateDelta, type StateOp, stateKey } from '../../src/state/record.js'
-import type { ReadAnswer, StateStore } from '../../src/state/store.js'
+import {
+  MAX_FIELDS,
+  MAX_RESERVED,
+  MAX_NAME,
+  MAX_TEXT,
+  type StateDelta,
+  type StateOp,
+  stateKey,
+} from '../../src/state/record.js'
+import type { StateStore } from '../../src/state/store.js'
 import { eventually } from '../support/eventually.js'
+import { describeDocuments } from './documents.js'
+import { describeLimitedUse } from './limited-use.js'
+import { readFields } from './replicas.js'
 
 /** A kind of store under test. */
 export type StoreUnderTest = {
@@ -26,8 +37,6 @@ const change = (key: string, ...ops: StateOp[]): StateDelta => ({
   ops,
   expiresAtMs: Date.now() + HOUR_MS,
 })
-const fields = (answer: ReadAnswer): unknown =>
-  answer === 'unavailable' ? answer : Object.fromEntries(answer)
 
 /** The contract of every store: src/state/store.ts. */
 export function describeStateStore(name: string, under: StoreUnderTest): void {
@@ -41,8 +50,7 @@ export function describeStateStore(name: string, under: StoreUnderTest): void {
       open.push(store)
       return store
     }
-    const read = async (store: StateStore, key: string): Promise<unknown> =>
-      fields(await store.read(key, now()))
+    const read = (store: StateStore, key: string): Promise<unknown> => readFields(store, key, now())
 
     beforeAll(async () => under.start?.(), START_MS)
     afterAll(async () => under.stop?.(), START_MS)
@@ -56,14 +64,36 @@ export function describeStateStore(name: string, under: StoreUnderTest): void {
       test.each<{ name: string; ops: StateOp[]; is: unknown }>([
         { name: 'a text of 10 MB', ops: [['latest', 'f', 1, long]], is: {} },
         { name: 'a field name of 10 MB', ops: [['add', long, 1]], is: {} },
+        { name: 'a field name one unit too long', ops: [['add', 'x'.repeat(MAX_NAME + 1), 1]], is: {} },
         { name: 'a text one unit too long', ops: [['latest', 'f', 1, 'x'.repeat(MAX_TEXT + 1)]], is: {} },
         { name: 'what is no number', ops: [['add', 'f', NaN]], is: {} },
         { name: 'what has no end', ops: [['max', 'f', Infinity]], is: {} },
         { name: 'a time that is none', ops: [['latest', 'f', NaN, 'x']], is: {} },
         {
           name: 'fields beyond the limit',
-          ops: Array.from({ length: MAX_FIELDS + 5 }, (_, n) => ['max', `f${n}`, n] as const),
-          is: Object.fromEntries(Array.from({ length: MAX_FIELDS }, (_, n) => [`f${n}`, n])),
+          ops: Array.from({ length: MAX_FIELDS + 5 }, (_, n) => ['max', `f:${n}`, n] as const),
+          is: Object.fromEntries(Array.from({ length: MAX_FIELDS }, (_, n) => [`f:${n}`, n])),
+        },
+        {
+          name: 'not the marks that a full record must still take',
+          ops: [
+            ...Array.from({ length: MAX_FIELDS + 5 }, (_, n) => ['max', `f:${n}`, n] as const),
+            ['max', 'x', 7],
+            ['max', 'cs:0a', 8],
+          ],
+          is: {
+            ...Object.fromEntries(Array.from({ length: MAX_FIELDS }, (_, n) => [`f:${n}`, n])),
+            x: 7,
+            'cs:0a': 8,
+          },
+        },
+        {
+          name: 'marks beyond their room',
+          ops: Array.from(
+            { length: MAX_FIELDS + MAX_RESERVED + 9 },
+            (_, n) => ['max', `tc:${n}`, n] as const,
+          ),
+          is: Object.fromEntries(Array.from({ length: MAX_FIELDS + MAX_RESERVED }, (_, n) => [`tc:${n}`, n])),
         },
       ])('$name', async ({ ops, is }) => {
         const store = await replica('one')
@@ -152,6 +182,18 @@ export function describeStateStore(name: string, under: StoreUnderTest): void {
       },
     )
 
+    test.each(['x', 'ü', '\uffff', '\ud800'])(
+      'a field and a text of the greatest length (%j)',
+      async (unit) => {
+        const [store, key] = [await replica('one'), subject()]
+        const [field, text] = [unit.repeat(MAX_NAME), unit.repeat(MAX_TEXT)]
+        await store.commit([change(key, ['latest', field, 1_764_054_803_123, text])])
+        expect(await read(store, key)).toEqual({ [field]: `1764054803123|${text}` })
+        await store.close(Date.now())
+        expect(await read(await replica('one'), key)).toEqual({ [field]: `1764054803123|${text}` })
+      },
+    )
+
     test('many at once are all written', async () => {
       const store = await replica('one')
       const keys = Array.from({ length: 3000 }, subject)
@@ -237,6 +279,9 @@ export function describeStateStore(name: string, under: StoreUnderTest): void {
         }
       })
     }
+
+    describeLimitedUse({ replica, isShared: under.shared })
+    describeDocuments({ replica, isShared: under.shared })
 
     test('closed, it tells nothing and takes nothing', async () => {
       const store = await replica('one')

@@ -106,7 +106,7 @@ export async function startWithTlsAndUser(): Promise<RunningRedis> {
     join(directory, 'users.acl'),
     [
       'user default off',
-      'user portcullis on >p4ss:w/rd ~portcullis:* &portcullis:* -@all +eval +evalsha +get +set +exists +pttl +pexpireat +hgetall +hset +hdel +del +time +info +publish +subscribe +ping +wait',
+      'user portcullis on >p4ss:w/rd ~portcullis:* &portcullis:* -@all +eval +evalsha +get +set +exists +pttl +pexpireat +hgetall +hget +hscan +hset +hdel +del +time +info +publish +subscribe +ping +wait',
       '',
     ].join('\n'),
   )

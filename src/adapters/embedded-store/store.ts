@@ -2,9 +2,10 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Database, open as Open } from 'lmdb'
-import { applyOps, EMPTY_RECORD, type StateDelta } from '../../state/record.js'
-import type { ReadAnswer, StateStore, StoreHealth } from '../../state/store.js'
+import { applyOps, EMPTY_RECORD, numberOf, type StateDelta } from '../../state/record.js'
+import type { DocumentStore, LimitedUse, ReadAnswer, StateStore, StoreHealth } from '../../state/store.js'
 import { lockDirectory } from './directory-lock.js'
+import { AFTER_DOCUMENTS, LmdbDocuments } from './documents.js'
 import { decodeKept, encodeKept, type Kept } from './encoding.js'
 import { type EmbeddedReplayGuard, openEmbeddedReplayGuard } from './replay-guard.js'
 import { isSound } from './verify-file.js'
@@ -71,6 +72,7 @@ export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<
 
 class LmdbStore implements EmbeddedStore {
   readonly claims: EmbeddedReplayGuard
+  readonly documents: DocumentStore
   readonly #db: Database<string, string>
   readonly #maxCopies: number
   readonly #now: () => number
@@ -82,7 +84,7 @@ class LmdbStore implements EmbeddedStore {
   readonly #sweeper: NodeJS.Timeout
   #flushing: Promise<boolean> | undefined
   #timer: NodeJS.Timeout | undefined
-  #sweptTo = ''
+  #sweptTo = AFTER_DOCUMENTS
   #lost = 0
   #problem: string | undefined
   #closed = false
@@ -99,6 +101,11 @@ class LmdbStore implements EmbeddedStore {
     this.#now = now
     this.#warn = warn
     this.#release = release
+    this.documents = new LmdbDocuments({
+      db,
+      isOpen: () => !this.#closed,
+      onFailure: (error) => this.#fail(error),
+    })
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
@@ -125,9 +132,36 @@ class LmdbStore implements EmbeddedStore {
 
   async commit(deltas: readonly StateDelta[]): Promise<'committed' | 'unavailable'> {
     for (const delta of deltas) this.#apply(delta)
-    // One that is under way may have begun before these were there.
+    return (await this.#isDurable()) ? 'committed' : 'unavailable'
+  }
+
+  /** What could not be written is used up all the same. */
+  async consume({
+    key,
+    field,
+    limit,
+    expiresAtMs,
+  }: LimitedUse): Promise<'consumed' | 'exhausted' | 'unavailable'> {
+    const nowMs = this.#now()
+    const before = this.#kept(key)
+    if (this.#closed || before === 'unavailable' || !Number.isFinite(expiresAtMs)) return 'unavailable'
+    const isLive = before !== undefined && before.expiresAtMs > nowMs
+    // A count that ends at once would count nothing.
+    if (!isLive && expiresAtMs <= nowMs) return 'unavailable'
+    const used = (isLive && numberOf(before.record, field)) || 0
+    if (!(used < limit)) return 'exhausted'
+    this.#apply({ key, ops: [['add', field, 1]], expiresAtMs })
+    const after = this.#kept(key)
+    // A record that is full takes in no other field.
+    const isCounted = after && after !== 'unavailable' && numberOf(after.record, field) === used + 1
+    return isCounted && (await this.#isDurable()) ? 'consumed' : 'unavailable'
+  }
+
+  /** Whether all that is here is written. */
+  async #isDurable(): Promise<boolean> {
+    // One that is under way may have begun before the last of it was there.
     await this.#flushing
-    return (await this.#flush()) && !this.#closed ? 'committed' : 'unavailable'
+    return (await this.#flush()) && !this.#closed
   }
 
   readonly health = (): StoreHealth => ({
@@ -247,7 +281,7 @@ class LmdbStore implements EmbeddedStore {
     this.#problem = problem
   }
 
-  /** Removes what has expired, a small slice at a time. */
+  /** Removes records that have expired, a small slice at a time. Documents never expire. */
   #sweep(): void {
     const nowMs = this.#now()
     let last: string | undefined
@@ -263,7 +297,7 @@ class LmdbStore implements EmbeddedStore {
       this.#fail(error)
     }
     // A key is its own smallest successor with one more byte.
-    this.#sweptTo = last === undefined ? '' : `${last}\0`
+    this.#sweptTo = last === undefined ? AFTER_DOCUMENTS : `${last}\0`
   }
 }
 

@@ -45,6 +45,11 @@ export function redisKey(prefix: string, bucket: Bucket, kind: 'r' | 'c' | 'w', 
   return `${prefix}:{${bucket.tag}}:${kind}:${/^[\x20-\x21\x23-\x7e]*$/.test(key) ? key : JSON.stringify(key)}`
 }
 
+/** Where the documents of a kind whose names fall into this bucket are. */
+export function documentsKey(prefix: string, bucket: Bucket, collection: string): string {
+  return `${prefix}:{${bucket.tag}}:docs:${collection}`
+}
+
 export function parseEpoch(text: string): Epoch {
   const [id = '', createdAt, state] = text.split('|')
   const createdAtMs = Number(createdAt)

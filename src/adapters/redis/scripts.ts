@@ -14,6 +14,41 @@ local function clockMs()
 end
 `
 
+/** What is done with one record. */
+const FIELDS = `
+local MAX_FIELDS = 96
+local MAX_RESERVED = 64
+local function roomFor(name)
+  local prefix = string.sub(name, 1, 3)
+  if #name <= 2 or prefix == 'cs:' or prefix == 'tc:' then return MAX_FIELDS + MAX_RESERVED end
+  return MAX_FIELDS
+end
+local function exact(value)
+  local text = string.format('%.15g', value)
+  if tonumber(text) ~= value then text = string.format('%.17g', value) end
+  return text
+end
+local function readFields(key)
+  local flat = redis.pcall('HGETALL', key)
+  if flat.err then
+    redis.call('DEL', key)
+    flat = {}
+  end
+  local fields, size = {}, 0
+  for i = 1, #flat, 2 do
+    fields[flat[i]] = flat[i + 1]
+    size = size + 1
+  end
+  return fields, size
+end
+local function keepUntil(key, endsAtMs, nowMs)
+  local left = redis.call('PTTL', key)
+  if left ~= -2 and (left == -1 or endsAtMs - nowMs > left) then
+    redis.call('PEXPIREAT', key, string.format('%.0f', endsAtMs))
+  end
+end
+`
+
 /**
  * The epoch of a bucket, made where there is none.
  * KEYS: epoch. ARGV: id, 'lost' or 'new', the asker's time.
@@ -45,13 +80,7 @@ return answer
  * KEYS: epoch, what this writer wrote last, records. ARGV: epoch, number of the batch, channel, message, then for
  * each record its end, its number of operations, and three for each of those.
  */
-export const WRITE = script(`${CLOCK}
-local MAX_FIELDS = 96
-local function exact(value)
-  local text = string.format('%.15g', value)
-  if tonumber(text) ~= value then text = string.format('%.17g', value) end
-  return text
-end
+export const WRITE = script(`${CLOCK}${FIELDS}
 local function timeOf(text)
   return tonumber(string.sub(text, 1, string.find(text, '|', 1, true) - 1)) or 0
 end
@@ -79,16 +108,8 @@ local nowMs = clockMs()
 local at = 5
 for k = 3, #KEYS do
   local key = KEYS[k]
-  local flat = redis.pcall('HGETALL', key)
-  if flat.err then
-    redis.call('DEL', key)
-    flat = {}
-  end
-  local fields, size, set, gone = {}, 0, {}, {}
-  for i = 1, #flat, 2 do
-    fields[flat[i]] = flat[i + 1]
-    size = size + 1
-  end
+  local fields, size = readFields(key)
+  local set, gone = {}, {}
   local function remove(name)
     if fields[name] == nil then return end
     fields[name] = nil
@@ -120,7 +141,7 @@ for k = 3, #KEYS do
         local digits = string.sub(field, #name + 1)
         if string.find(digits, '^[0-9]+$') and tonumber(digits) < below then remove(field) end
       end
-    elseif before ~= nil or size < MAX_FIELDS then
+    elseif before ~= nil or size < roomFor(name) then
       local isText = before ~= nil and string.find(before, '|', 1, true)
       if kind == 'latest' then
         if not isText or isLater(value, before) then put(name, value) end
@@ -144,14 +165,42 @@ for k = 3, #KEYS do
     pairsToSet[#pairsToSet + 1] = value
   end
   if #pairsToSet > 0 then redis.call('HSET', key, unpack(pairsToSet)) end
-  local left = redis.call('PTTL', key)
-  if left ~= -2 and (left == -1 or endsAtMs - nowMs > left) then
-    redis.call('PEXPIREAT', key, string.format('%.0f', endsAtMs))
-  end
+  keepUntil(key, endsAtMs, nowMs)
 end
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 redis.call('SET', KEYS[2], ARGV[2], 'PX', 3600000)
 return 'ok'
+`)
+
+/**
+ * Adds 1 to a counter unless it has reached its limit: the count it came to, or 'exhausted'. 'full': the record takes in no
+ * other field; 'ended': the count would be gone at once. A text counts as 0.
+ * KEYS: epoch, record. ARGV: epoch, field, limit, end, channel, message.
+ */
+export const CONSUME = script(`${CLOCK}${FIELDS}
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'epoch' end
+local name, limit, endsAtMs, nowMs = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), clockMs()
+local fields, size = readFields(KEYS[2])
+local before = fields[name]
+local used = before and not string.find(before, '|', 1, true) and tonumber(before) or 0
+if not (used < limit) then return 'exhausted' end
+if before == nil and size >= MAX_FIELDS then return 'full' end
+if size == 0 and endsAtMs <= nowMs then return 'ended' end
+redis.call('HSET', KEYS[2], name, exact(used + 1))
+keepUntil(KEYS[2], endsAtMs, nowMs)
+redis.call('PUBLISH', ARGV[5], ARGV[6])
+return exact(used + 1)
+`)
+
+/** KEYS: documents of a kind. ARGV: name, text. */
+export const PUT_DOCUMENT = script(`
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 'ok'
+`)
+
+/** 1: it was there. KEYS: documents of a kind. ARGV: name. */
+export const REMOVE_DOCUMENT = script(`
+return redis.call('HDEL', KEYS[1], ARGV[1])
 `)
 
 /**

@@ -1,60 +1,40 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Eventually } from '../../identity/eventually.js'
-import type { Claim, ClaimAnswer, ReplayGuard } from '../../identity/replay.js'
 import { LocalCopies, type Loaded } from '../../state/local-copies.js'
 import {
   EMPTY_RECORD,
   latestOf,
+  MAX_NAME,
   type StateDelta,
   type StateOp,
   type StateRecord,
 } from '../../state/record.js'
-import type { ReadAnswer, Standing, StateStore, StoreHealth } from '../../state/store.js'
-import {
-  afterLoss,
-  type Bucket,
-  bucketIndex,
-  bucketsOf,
-  type Epoch,
-  parseEpoch,
-  redisKey,
-} from './buckets.js'
+import type {
+  DocumentStore,
+  LimitedUse,
+  ReadAnswer,
+  Standing,
+  StateStore,
+  StoreHealth,
+} from '../../state/store.js'
+import { bucketIndex, bucketsOf, redisKey } from './buckets.js'
 import { Changes } from './changes.js'
-import {
-  type Client,
-  connect,
-  connectSubscriber,
-  masters,
-  reconnect,
-  run,
-  runReplicated,
-  within,
-} from './connection.js'
+import { RedisClaims } from './claims.js'
+import { type Client, connect, connectSubscriber, run, runReplicated, within } from './connection.js'
+import { RedisDocuments } from './documents.js'
+import { Epochs, type Place } from './epochs.js'
+import { Heartbeat } from './heartbeat.js'
 import { type Batch, Lane, type Written } from './lane.js'
 import type { RedisStoreOptions } from './options.js'
-import { CLAIM, ENTER_EPOCH, MARK_EPOCH, READ, WRITE } from './scripts.js'
-import { effective, readRecord, writeOp } from './wire.js'
+import { RecentCommits } from './recent.js'
+import { CONSUME, READ, WRITE } from './scripts.js'
+import { effective, readRecord, toBytes, writeOp } from './wire.js'
 
 const FIRST_CONNECTION_MS = 5000
-const BEAT_EVERY_MS = 250
-/** A beat may take longer than a read: nobody waits for it. */
-const BEAT_MS = 200
-/** Without a beat for longer, changes by others may have been missed. Source: REQUIREMENTS R6, 1 s at worst. */
-const CURRENT_MS = 1000
-const RECONNECT_AFTER_MS = 2000
 const WRITE_MS = 500
 const DRAIN_MS = 2000
-/** Commits so young are made again after an outage: the server that took over may not have had them. */
-const RECENT_MS = 10_000
-/** A claim is remembered for longer than its credential lasts, because clocks differ and are set back. */
-const CLAIM_GRACE_MS = 60_000
-/** A store whose parts are all younger is being made just now. */
-const NEW_STORE_MS = 10_000
-const MAX_CLAIM_KEY = 128
-
-type Part = Bucket & { readonly lane: Lane; epoch: Epoch | undefined }
-type Beat = { readonly number: number; readonly awaited: Set<string>; readonly heard: () => void }
+type Part = Place & { readonly lane: Lane }
 
 /**
  * Opens the state store that all replicas share in Redis: one server, a master behind Sentinels, or a Cluster.
@@ -66,7 +46,7 @@ type Beat = { readonly number: number; readonly awaited: Set<string>; readonly h
  * from it by `min-replicas-to-write`.
  *
  * After a flush, what any replica still has a copy of is written again, field by field: of numbers the larger one
- * stays, of texts the later.
+ * stays, of texts the later. A count of uses that none has a copy of begins anew; documents are gone.
  */
 export async function openRedisStore(options: RedisStoreOptions): Promise<StateStore> {
   const store = new RedisStore(options)
@@ -75,30 +55,24 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<StateS
 }
 
 class RedisStore implements StateStore {
-  readonly claims: ReplayGuard = { claim: (claim, nowMs) => this.#claim(claim, nowMs) }
+  readonly claims: RedisClaims
+  readonly documents: DocumentStore
   readonly #options: RedisStoreOptions
   readonly #prefix: string
   readonly #commandTimeoutMs: number
   readonly #client: Client
   readonly #changes: Changes
   readonly #changesChannel: string
-  readonly #beatsChannel: string
+  readonly #heartbeat: Heartbeat
+  readonly #epochs: Epochs<Part>
   readonly #parts: readonly Part[]
   readonly #copies: LocalCopies
   /** Of this process, from now until it closes. */
   readonly #instance: string
-  readonly #recent = new Map<string, { readonly delta: StateDelta; readonly at: number }>()
-  #beat: Beat | undefined
-  #beats = 0
-  /** Times of this process, in milliseconds: of the last good beat, and of the last try to connect anew. */
-  #lastGood = -Infinity
-  #lastReconnect = -Infinity
-  #isBeating = true
-  #timer: NodeJS.Timeout | undefined
+  readonly #recent = new RecentCommits()
   #problem: string | undefined = 'not connected yet'
   #warned: string | undefined
   #lost = 0
-  #lostBeforeMs: number | undefined
   #closed = false
 
   constructor(options: RedisStoreOptions) {
@@ -110,7 +84,7 @@ class RedisStore implements StateStore {
     // Channels are those of a server, keys those of a database.
     const db = deployment.kind === 'standalone' ? (deployment.db ?? 0) : 0
     this.#changesChannel = `${keyPrefix}:${db}:changes`
-    this.#beatsChannel = `${keyPrefix}:${db}:beats:${this.#instance}`
+    const beatsChannel = `${keyPrefix}:${db}:beats:${this.#instance}`
     this.#copies = new LocalCopies({
       maxCopies,
       load: (key) => this.#load(key),
@@ -131,26 +105,60 @@ class RedisStore implements StateStore {
     })
     this.#client = connect(options)
     this.#client.on('error', (error: Error) => this.#fail(error))
+    const asking = {
+      client: this.#client,
+      prefix: keyPrefix,
+      commandTimeoutMs,
+      replicasToWait: options.replicasToWait ?? 0,
+      onFailure: (error: unknown) => this.#fail(error),
+    }
+    this.documents = new RedisDocuments({
+      ...asking,
+      buckets: this.#parts,
+      isOpen: () => !this.#closed,
+    })
+    this.claims = new RedisClaims({
+      ...asking,
+      places: this.#parts,
+      placeOf: (key) => this.#part(key),
+      isCurrent: () => this.#standing() === 'current',
+      onOtherEpoch: () => this.#onOtherEpoch(),
+    })
+    this.#epochs = new Epochs({
+      client: this.#client,
+      places: this.#parts,
+      now: options.now,
+      onLoss: (part) => this.#onLoss(part),
+    })
+    this.#heartbeat = new Heartbeat({
+      client: this.#client,
+      channel: beatsChannel,
+      commandTimeoutMs,
+      isListening: () => this.#changes.isListening,
+      listenAnew: () => this.#changes.restart(),
+      check: () => this.#epochs.enterAll(),
+      onBeat: (isReturn, at) => this.#onBeat(isReturn, at),
+      onFailure: (error) => this.#fail(error),
+      problem: () => this.#problem,
+    })
     this.#changes = new Changes({
       connect: () => connectSubscriber(options, this.#client),
       changesChannel: this.#changesChannel,
-      beatsChannel: this.#beatsChannel,
+      beatsChannel,
       onChange: (message) => this.#onChange(message),
-      onBeat: (message) => this.#onBeat(message),
+      onBeat: (message) => this.#heartbeat.hear(message),
       onGap: () => this.#copies.doubtAll(),
     })
   }
 
   /** Until it is current and would take a claim for a token issued now, or `withinMs` have passed. */
   async opened(withinMs: number): Promise<void> {
-    const end = performance.now() + withinMs
-    while (!(await this.#tryBeat()) && performance.now() < end) await sleep(BEAT_EVERY_MS / 10)
-    this.#again()
+    await this.#heartbeat.begin(withinMs)
     if (this.#standing() !== 'current') {
       this.#warnOf(this.#problem ?? 'not reachable')
       return
     }
-    const waitMs = (await this.#lookAtClaims()) * 1000 - this.#options.now()
+    const waitMs = (await this.claims.firstKnownSecond()) * 1000 - this.#options.now()
     if (waitMs > 0 && waitMs <= 1000) await sleep(waitMs)
   }
 
@@ -178,16 +186,21 @@ class RedisStore implements StateStore {
     if (this.#closed) return 'unavailable'
     const at = performance.now()
     const written = this.#begin(deltas).map((delta) => {
-      this.#recent.delete(delta.key)
-      this.#recent.set(delta.key, { delta, at })
+      this.#recent.add(delta, at)
       return this.#part(delta.key).lane.commit(delta)
     })
-    for (const [key, recent] of this.#recent) {
-      if (at - recent.at <= RECENT_MS) break
-      this.#recent.delete(key)
-    }
     const all = await within(Promise.all(written), this.#commandTimeoutMs)
     return all !== 'late' && all.every(Boolean) ? 'committed' : 'unavailable'
+  }
+
+  /** A use that the store may have counted without an answer in time is used up, and `unavailable`. */
+  async consume(use: LimitedUse): Promise<'consumed' | 'exhausted' | 'unavailable'> {
+    const { field, expiresAtMs } = use
+    if (this.#standing() !== 'current' || field.length > MAX_NAME || !Number.isFinite(expiresAtMs)) {
+      return 'unavailable'
+    }
+    const answer = await within(this.#consume(use), this.#commandTimeoutMs)
+    return answer === 'late' ? 'unavailable' : answer
   }
 
   readonly health = (): StoreHealth => ({
@@ -196,13 +209,13 @@ class RedisStore implements StateStore {
     copies: this.#copies.size,
     pending: this.#pending(),
     lost: this.#lost,
-    lostBeforeMs: this.#lostBeforeMs,
+    lostBeforeMs: this.#epochs.lostBeforeMs,
   })
 
   async close(_nowMs: number): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#heartbeat.stop()
     await within(Promise.all(this.#parts.map(({ lane }) => drain(lane))), DRAIN_MS)
     this.#lost += this.#pending()
     for (const { lane } of this.#parts) lane.stop()
@@ -225,10 +238,10 @@ class RedisStore implements StateStore {
   #standing(): Standing {
     if (this.#closed) return 'unavailable'
     const { onUnavailable } = this.#options
-    const ago = performance.now() - this.#lastGood
-    if (onUnavailable.mode === 'Deny') return ago <= CURRENT_MS ? 'current' : 'unavailable'
-    if (ago <= CURRENT_MS && this.#isBeating && this.#client.status === 'ready') return 'current'
-    return ago <= onUnavailable.forMs ? 'last-known' : 'unavailable'
+    const { isCurrent, isBeating, agoMs } = this.#heartbeat
+    if (onUnavailable.mode === 'Deny') return isCurrent ? 'current' : 'unavailable'
+    if (isCurrent && isBeating && this.#client.status === 'ready') return 'current'
+    return agoMs <= onUnavailable.forMs ? 'last-known' : 'unavailable'
   }
 
   /** What there is to change at all, applied to the copies. */
@@ -273,8 +286,8 @@ class RedisStore implements StateStore {
   async #write(part: Part, { number, entries }: Batch): Promise<Written> {
     if (!part.epoch) return 'failed'
     const keys = [part.epochKey, redisKey(this.#prefix, part, 'w', this.#instance)]
-    const message = JSON.stringify({ from: this.#instance, keys: [...entries.keys()] })
-    const args: (string | Buffer)[] = [part.epoch.text, `${number}`, this.#changesChannel, message]
+    const args: (string | Buffer)[] = [part.epoch.text, `${number}`, this.#changesChannel]
+    args.push(this.#messageOf([...entries.keys()]))
     for (const [key, { ops, expiresAtMs }] of entries) {
       keys.push(redisKey(this.#prefix, part, 'r', key))
       args.push(`${Math.ceil(expiresAtMs)}`, `${ops.length}`)
@@ -296,43 +309,54 @@ class RedisStore implements StateStore {
     }
   }
 
-  async #claim({ key, issuedAtMs, expiresAtMs }: Claim, nowMs: number): Promise<ClaimAnswer> {
+  async #consume({
+    key,
+    field,
+    limit,
+    expiresAtMs,
+  }: LimitedUse): Promise<'consumed' | 'exhausted' | 'unavailable'> {
     const part = this.#part(key)
-    if (this.#standing() !== 'current' || !part.epoch || key.length > MAX_CLAIM_KEY) return 'unavailable'
-    if (!Number.isFinite(issuedAtMs) || !Number.isFinite(expiresAtMs)) return 'unavailable'
-    if (Math.ceil(expiresAtMs / 1000) <= Math.floor(nowMs / 1000)) return 'replayed'
+    const began = performance.now()
+    const { sending, waiting } = part.lane.unwritten(key)
+    // After a loss they are what had been used before.
+    if ((sending ?? waiting) && !(await part.lane.commit({ key, ops: [], expiresAtMs }))) return 'unavailable'
+    // Nobody waits for it any more.
+    if (!part.epoch || performance.now() - began >= this.#commandTimeoutMs) return 'unavailable'
     const { replicasToWait: replicas = 0 } = this.#options
-    const endMs = Math.ceil(expiresAtMs / 1000) * 1000
     try {
-      const answer = await within(
-        runReplicated(
-          this.#client,
-          CLAIM,
-          [part.epochKey, part.claimsKey, redisKey(this.#prefix, part, 'c', key)],
-          [part.epoch.text, Math.floor(issuedAtMs / 1000), endMs, endMs + CLAIM_GRACE_MS],
-          { replicas, waitMs: this.#commandTimeoutMs },
-        ),
-        this.#commandTimeoutMs,
+      const answer = await runReplicated(
+        this.#client,
+        CONSUME,
+        [part.epochKey, redisKey(this.#prefix, part, 'r', key)],
+        [
+          part.epoch.text,
+          toBytes(field),
+          `${limit}`,
+          `${Math.ceil(expiresAtMs)}`,
+          this.#changesChannel,
+          this.#messageOf([key]),
+        ],
+        { replicas, waitMs: this.#commandTimeoutMs },
       )
       const text = String(answer)
-      if (text === 'first' || text === 'replayed' || text === 'before-start') return text
-      return text === 'epoch' ? this.#onOtherEpoch() : 'unavailable'
+      if (text === 'exhausted') return text
+      if (text === 'epoch') return this.#onOtherEpoch()
+      if (text === 'full' || text === 'ended') return 'unavailable'
+      // Not 1 more: a copy that is read just now may have it.
+      const counted: StateDelta = { key, ops: [['max', field, Number(text)]], expiresAtMs }
+      this.#copies.apply(counted, this.#options.now())
+      this.#copies.written(key)
+      this.#recent.add(counted, performance.now())
+      return 'consumed'
     } catch (error) {
+      this.#copies.invalidate(key)
       this.#fail(error)
       return 'unavailable'
     }
   }
 
-  /** The first second from which on every claim is known, as far as that can be told now. */
-  async #lookAtClaims(): Promise<number> {
-    const looks = this.#parts.map(async ({ epochKey, claimsKey, epoch }) =>
-      Number(await run(this.#client, CLAIM, [epochKey, claimsKey], [epoch?.text ?? ''])),
-    )
-    const seconds = await within(Promise.all(looks), BEAT_MS).catch((error: unknown) => {
-      this.#fail(error)
-      return 'late' as const
-    })
-    return seconds === 'late' ? 0 : Math.max(...seconds.filter(Number.isFinite), 0)
+  #messageOf(keys: readonly string[]): string {
+    return JSON.stringify({ from: this.#instance, keys })
   }
 
   #onChange(message: Buffer): void {
@@ -351,95 +375,19 @@ class RedisStore implements StateStore {
     }
   }
 
-  #onBeat(message: string): void {
-    const beat = this.#beat
-    if (beat && beat.awaited.delete(message) && beat.awaited.size === 0) beat.heard()
-  }
-
-  #again(): void {
-    if (this.#closed) return
-    this.#timer = setTimeout(() => {
-      void this.#tryBeat()
-        .catch((error: unknown) => this.#fail(error))
-        .then(() => this.#again())
-    }, BEAT_EVERY_MS).unref()
-  }
-
   /** Another beat than the one in half a second: the store is not the one it was. */
   #onOtherEpoch(): 'unavailable' {
-    this.#tryBeat().catch((error: unknown) => this.#fail(error))
+    this.#heartbeat.beat().catch((error: unknown) => this.#fail(error))
     return 'unavailable'
   }
 
-  /** Whether the store answers, is the one it was, and is heard. */
-  async #tryBeat(): Promise<boolean> {
-    if (this.#closed || this.#beat) return false
-    const began = performance.now()
-    try {
-      const came = await within(this.#goOnce(), Math.max(BEAT_MS, this.#commandTimeoutMs))
-      if (came === 'late') throw new Error('no answer in time')
-    } catch (error) {
-      this.#fail(error)
-      this.#isBeating = false
-      this.#reconnect()
-      return false
-    } finally {
-      this.#beat = undefined
-    }
-    const isRecovery = !this.#isBeating || began - this.#lastGood > CURRENT_MS
-    if (isRecovery) this.#copies.doubtAll()
-    this.#isBeating = true
-    this.#lastGood = began
+  async #onBeat(isReturn: boolean, at: number): Promise<void> {
+    if (isReturn) this.#copies.doubtAll()
     this.#problem = undefined
-    if (isRecovery) await this.#recover(began)
-    return true
+    if (isReturn) await this.#recover(at)
   }
 
-  async #goOnce(): Promise<void> {
-    const servers = this.#client.status === 'ready' ? masters(this.#client) : []
-    if (servers.length === 0) throw new Error(this.#problem ?? 'not connected')
-    if (!this.#changes.isListening) throw new Error('changes by other replicas are not heard')
-    const number = ++this.#beats
-    const names = servers.map((_, server) => `${number}.${server}`)
-    const isHeard = new Promise<void>((resolve) => {
-      this.#beat = { number, awaited: new Set(names), heard: resolve }
-    })
-    await Promise.all([
-      ...servers.map((server, n) => server.publish(this.#beatsChannel, names[n] ?? '')),
-      this.#enterEpochs(),
-      isHeard,
-    ])
-  }
-
-  async #enterEpochs(): Promise<void> {
-    const stored = await Promise.all(this.#parts.map(({ epochKey }) => this.#client.get(epochKey)))
-    const nowMs = this.#options.now()
-    const isOld = stored.some((text) => text !== null && nowMs - parseEpoch(text).createdAtMs > NEW_STORE_MS)
-    const entering = this.#parts.map(async (part, n) => {
-      const text = stored[n] ?? (await this.#makeEpoch(part, isOld || part.epoch !== undefined, nowMs))
-      if (text !== part.epoch?.text) await this.#enter(part, parseEpoch(text))
-    })
-    await Promise.all(entering)
-  }
-
-  async #makeEpoch({ epochKey }: Part, isLost: boolean, nowMs: number): Promise<string> {
-    return String(
-      await run(this.#client, ENTER_EPOCH, [epochKey], [randomUUID(), isLost ? 'lost' : 'new', `${nowMs}`]),
-    )
-  }
-
-  async #enter(part: Part, found: Epoch): Promise<void> {
-    let epoch = found
-    const isLoss = part.epoch !== undefined && part.epoch.id !== found.id
-    if (isLoss && !found.isLost) {
-      // Made by a replica that had never seen the one before.
-      epoch = afterLoss(found)
-      const marked = await run(this.#client, MARK_EPOCH, [part.epochKey], [found.text, epoch.text])
-      if (String(marked) !== 'ok') throw new Error('the store was lost again')
-    }
-    part.epoch = epoch
-    if (epoch.isLost) this.#lostBeforeMs = Math.max(this.#lostBeforeMs ?? 0, epoch.createdAtMs)
-    if (!isLoss) return
+  #onLoss(part: Part): void {
     this.#options.warn(
       'the Redis store: what it knew is lost (flushed, or restarted without its file); what is known here is written again',
     )
@@ -455,28 +403,14 @@ class RedisStore implements StateStore {
   async #recover(at: number): Promise<void> {
     if (this.#warned !== undefined) this.#options.warn('the Redis store: reachable again')
     this.#warned = undefined
-    for (const { delta, at: committedAt } of this.#recent.values()) {
-      const ops = delta.ops.filter(([kind]) => kind === 'max' || kind === 'min' || kind === 'latest')
-      if (at - committedAt <= RECENT_MS && ops.length > 0) this.#part(delta.key).lane.note({ ...delta, ops })
-    }
+    for (const delta of this.#recent.repeatable(at)) this.#part(delta.key).lane.note(delta)
     for (const { lane } of this.#parts) if (lane.pending > 0) void lane.flush()
-    await this.#lookAtClaims()
-  }
-
-  /** A server that is gone without a word, or hung: another connection may find the one that took over. */
-  #reconnect(): void {
-    const now = performance.now()
-    const since = Math.max(this.#lastGood, this.#lastReconnect)
-    if (since === -Infinity) this.#lastReconnect = now
-    if (now - since <= RECONNECT_AFTER_MS || since === -Infinity) return
-    this.#lastReconnect = now
-    this.#changes.restart()
-    reconnect(this.#client)
+    await this.claims.firstKnownSecond()
   }
 
   #fail(error: unknown): void {
     this.#problem = error instanceof Error ? error.message : String(error)
-    if (this.#standing() !== 'current' && this.#lastGood !== -Infinity) this.#warnOf(this.#problem)
+    if (this.#standing() !== 'current' && this.#heartbeat.agoMs < Infinity) this.#warnOf(this.#problem)
   }
 
   #warnOf(problem: string): void {

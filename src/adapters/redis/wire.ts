@@ -1,4 +1,4 @@
-import { MAX_TEXT, type StateOp, type StateRecord } from '../../state/record.js'
+import { MAX_NAME, MAX_TEXT, type StateOp, type StateRecord } from '../../state/record.js'
 
 /**
  * A text as bytes whose order is that of its UTF-16 units, and which any text survives, lone surrogates too: every
@@ -23,13 +23,13 @@ export function toBytes(text: string): string | Buffer {
   return bytes.subarray(0, length)
 }
 
-/** No name and no value is longer, in bytes. */
+/** No name and no value of a record is longer, in bytes. */
 const MAX_BYTES = 4 * (MAX_TEXT + 32)
 
-/** What `toBytes` wrote; of other bytes, some text. */
-export function fromBytes(bytes: Buffer): string {
+/** What `toBytes` wrote; of other bytes, or more than `maxBytes`, some text. */
+export function fromBytes(bytes: Buffer, maxBytes = MAX_BYTES): string {
   const latin = bytes.toString('latin1')
-  if (isAscii(latin) || bytes.length > MAX_BYTES) return latin
+  if (isAscii(latin) || bytes.length > maxBytes) return latin
   const units: number[] = []
   const rest = (at: number): number => (bytes[at] ?? 0) & 0x3f
   for (let at = 0; at < bytes.length;) {
@@ -53,7 +53,7 @@ export function effective(ops: readonly StateOp[]): readonly StateOp[] {
 }
 
 function isEffective(op: StateOp): boolean {
-  if (op[1].length > MAX_TEXT) return false
+  if (op[1].length > MAX_NAME) return false
   if (op[0] === 'drop') return true
   if (op[0] === 'prune') return !Number.isNaN(op[2])
   return Number.isFinite(op[2]) && (op[0] !== 'latest' || op[3].length <= MAX_TEXT)

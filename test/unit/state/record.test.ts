@@ -4,6 +4,7 @@ import {
   EMPTY_RECORD,
   latestOf,
   MAX_FIELDS,
+  MAX_NAME,
   MAX_TEXT,
   numberOf,
   stateKey,
@@ -20,7 +21,7 @@ describe('applyOps', () => {
     ['nor is infinity', [['max', 'n', Infinity]], {}],
     ['a time that is none', [['latest', 'p', NaN, 'x']], {}],
     ['a text that is too long', [['latest', 'p', 1, 'x'.repeat(MAX_TEXT + 1)]], {}],
-    ['a name that is too long', [['add', 'x'.repeat(MAX_TEXT + 1), 1]], {}],
+    ['a name that is too long', [['add', 'x'.repeat(MAX_NAME + 1), 1]], {}],
     ['what is not there goes', [['drop', 'n']], {}],
     [
       'a prefix alone is no number',
@@ -84,10 +85,11 @@ describe('applyOps', () => {
   })
 
   test('a record takes no more fields than its limit, and goes on counting those that it has', () => {
-    const many = Array.from({ length: 1000 }, (_, n): StateOp => ['add', `n${n}`, 1])
-    const record = applyOps(applyOps(EMPTY_RECORD, many), [['add', 'n0', 1]])
+    const many = Array.from({ length: 1000 }, (_, n): StateOp => ['add', `n:${n}`, 1])
+    const record = applyOps(applyOps(EMPTY_RECORD, many), [['add', 'n:0', 1]])
     expect(record.size).toBe(MAX_FIELDS)
-    expect(numberOf(record, 'n0')).toBe(2)
+    expect(numberOf(record, 'n:0')).toBe(2)
+    expect(numberOf(applyOps(record, [['max', 'x', 1]]), 'x')).toBe(1)
   })
 
   test('nothing changes the record that was there', () => {

@@ -160,3 +160,47 @@ describe('what is kept', () => {
     expect(recordOf(store.read(KEY, nowMs))).toEqual({ m: 1 })
   })
 })
+
+describe('documents in the file', () => {
+  const file = (): string => join(directory, 'subjects.mdb')
+  const names = Array.from({ length: 600 }, (_, n) => `device ${n}`)
+  const put = (store: EmbeddedStore): Promise<unknown> =>
+    Promise.all(names.map((name) => store.documents.put('devices', name, '{"n":1}')))
+
+  test('a damaged one is noticed at the start', async () => {
+    const first = await open()
+    await first.documents.put('grants', 'name', '"remembered"')
+    await first.close(Date.now())
+    const bytes = readFileSync(file())
+    expect(bytes.includes('remembered')).toBe(true)
+    writeFileSync(file(), bytes.toString('latin1').replaceAll('remembered', 'xemembered'), 'latin1')
+    const second = await open()
+    expect(warnings).toEqual([expect.stringContaining('is damaged and was moved to')])
+    expect(await second.documents.get('grants', 'name')).toBeUndefined()
+  })
+
+  test('sound ones pass the look after an end without a word', async () => {
+    const first = await open()
+    await put(first)
+    await first.close(Date.now())
+    rmSync(join(directory, 'subjects.clean'))
+    const second = await open()
+    expect(warnings).toEqual([])
+    expect(await second.documents.get('devices', 'device 599')).toEqual({ text: '{"n":1}' })
+  })
+
+  test('they stay when records that have expired are swept away, more than one slice of them', async () => {
+    let nowMs = Date.now()
+    const store = await open(() => nowMs)
+    await put(store)
+    const keys = Array.from({ length: 600 }, (_, index) => stateKey('u', 'swept', String(index)))
+    await store.commit(keys.map((key) => delta(key, ['add', 'n', 1])))
+    nowMs += 3_600_000
+    await sleep(2800)
+    expect(warnings).toEqual([])
+    await store.close(nowMs)
+    const again = await open()
+    for (const key of keys) expect(at(again, key)).toEqual({})
+    for (const name of names) expect(await again.documents.get('devices', name)).toEqual({ text: '{"n":1}' })
+  })
+})

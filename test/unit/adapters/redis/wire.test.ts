@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { bucketIndex, bucketsOf, parseEpoch, redisKey } from '../../../../src/adapters/redis/buckets.js'
 import { effective, fromBytes, readRecord, toBytes } from '../../../../src/adapters/redis/wire.js'
-import { type StateOp, stateKey } from '../../../../src/state/record.js'
+import { MAX_NAME, MAX_TEXT, type StateOp, stateKey } from '../../../../src/state/record.js'
 
 const TEXTS = [
   '',
@@ -20,8 +20,9 @@ const TEXTS = [
 
 test('any text comes back, and the bytes are in the order of the texts', () => {
   const bytes = TEXTS.map((text) => Buffer.from(toBytes(text)))
-  expect(bytes.map(fromBytes)).toEqual(TEXTS)
-  expect(bytes.toSorted((a, b) => a.compare(b)).map(fromBytes)).toEqual(TEXTS.toSorted())
+  const texts = (all: readonly Buffer[]): string[] => all.map((one) => fromBytes(one))
+  expect(texts(bytes)).toEqual(TEXTS)
+  expect(texts(bytes.toSorted((a, b) => a.compare(b)))).toEqual(TEXTS.toSorted())
 })
 
 test.each([
@@ -34,19 +35,19 @@ test.each([
 })
 
 test('operations that change nothing are left out', () => {
-  const long = 'x'.repeat(129)
+  const [longName, longText] = ['x'.repeat(MAX_NAME + 1), 'x'.repeat(MAX_TEXT + 1)]
   const bad: StateOp[] = [
     ['add', 'f', NaN],
     ['max', 'f', Infinity],
-    ['latest', 'f', 1, long],
+    ['latest', 'f', 1, longText],
     ['latest', 'f', NaN, ''],
-    ['add', long, 1],
+    ['add', longName, 1],
     ['prune', 'f', NaN],
   ]
   const good: StateOp[] = [
     ['prune', 'f', Infinity],
     ['drop', 'f'],
-    ['latest', 'f', 1, 'x'.repeat(128)],
+    ['latest', 'x'.repeat(MAX_NAME), 1, 'x'.repeat(MAX_TEXT)],
   ]
   expect(effective([...bad, ...good])).toEqual(good)
 })
