@@ -1,0 +1,69 @@
+import type { Refusal } from '../decision/decision.js'
+import { type AuthenticationLimits, challenge, showsFactor } from '../session/step-up.js'
+import type { UserCall } from './device-call.js'
+import type { DeviceTier } from './device-policy.js'
+import type { DeviceState } from './device-state.js'
+import { identityOf } from './device-words.js'
+
+/** From this effective risk on, `mfa: RiskBased` asks for it. Source: REQUIREMENTS R4. */
+const RISK_OF_MFA = 50
+
+/** DataPolicies whose data `no-download-confidential` keeps in. Source: REQUIREMENTS D4. */
+const CONFIDENTIAL: ReadonlySet<string> = new Set(['confidential', 'restricted'])
+
+/** Adds what the device's tier refuses; a device without one is refused. Source: REQUIREMENTS D3. */
+export function refuseByTier(
+  call: UserCall,
+  device: DeviceState,
+  limits: AuthenticationLimits,
+  refusals: Refusal[],
+): void {
+  const { tier } = device
+  const { user, endpoint, targetId } = call
+  if (!tier) {
+    const message = `no tier of the device policy is for this device; ${identityOf(device, user)}`
+    refusals.push({ reason: 'device-tier', message })
+    return
+  }
+  const refuse = (reason: 'device-tier' | 'device-read-only', why: string): void => {
+    const message = `the device tier ${tier.name} ${why}; ${identityOf(device, user)}`
+    refusals.push({ reason, message, rule: tier.name, ruleSource: tier.source })
+  }
+  if (tier.services && (targetId === undefined || !tier.services.has(targetId))) {
+    refuse('device-tier', `may not use ${targetId ?? 'a target that nobody knows'}`)
+  }
+  const operation = call.operation ?? 'Write'
+  if (tier.operations && !tier.operations.has(operation)) {
+    refuse('device-tier', `may not use ${operation}`)
+  }
+  const policy = endpoint?.dataPolicy
+  if (tier.data && (policy === undefined || !tier.data.has(policy))) {
+    refuse(
+      'device-tier',
+      policy === undefined ? 'may not use unclassified data' : `may not use ${policy} data`,
+    )
+  }
+  if (operation === 'Write' && tier.obligations.includes('read-only')) {
+    refuse('device-read-only', 'may only read')
+  }
+  if (operation === 'Download' && mayNotDownload(tier, policy)) {
+    refuse('device-tier', policy === undefined ? 'may not download' : `may not download ${policy} data`)
+  }
+  if (isMfaMissing(tier, call)) {
+    const message = `the device tier ${tier.name} asks for multi-factor authentication; ${identityOf(device, user)}`
+    const stepUp = challenge('mfa', limits.maxAuthAgeMs)
+    refusals.push({ reason: 'step-up-required', message, rule: tier.name, ruleSource: tier.source, stepUp })
+  }
+}
+
+function mayNotDownload({ obligations }: DeviceTier, policy: string | undefined): boolean {
+  if (obligations.includes('no-download')) return true
+  return policy !== undefined && CONFIDENTIAL.has(policy) && obligations.includes('no-download-confidential')
+}
+
+/** Unknown risk counts as high, but in Observe, where nobody evaluates it. */
+function isMfaMissing({ mfa }: DeviceTier, { user, endpoint, riskScore }: UserCall): boolean {
+  if (mfa === 'None' || showsFactor(user, 'mfa')) return false
+  if (mfa === 'Required') return true
+  return riskScore === undefined ? endpoint?.mode !== 'Observe' : riskScore > RISK_OF_MFA
+}
