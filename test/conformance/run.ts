@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { caepSuite } from './caep.js'
 import { jwkSuite, jwsSuite } from './jws.js'
 import { pathSuite } from './paths.js'
 import { spiffeIdSuite } from './spiffe-ids.js'
@@ -9,7 +10,15 @@ import { x509Suite } from './x509.js'
 import { xfccSuite } from './xfcc.js'
 
 /** One entry a corpus file. */
-const suites: readonly Suite[] = [pathSuite, spiffeIdSuite, xfccSuite, x509Suite, jwsSuite, jwkSuite]
+const suites: readonly Suite[] = [
+  pathSuite,
+  spiffeIdSuite,
+  xfccSuite,
+  x509Suite,
+  jwsSuite,
+  jwkSuite,
+  caepSuite,
+]
 
 /**
  * `node --import ./test/support/ts.js test/conformance/run.ts CORPORA_DIR`: prints agreed/total for every file and

@@ -1,7 +1,24 @@
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 
 /** Writes the answer to a GET of one path. */
 export type Answer = (response: ServerResponse) => void | Promise<void>
+
+/** What somebody posted. */
+export type Posted = {
+  readonly contentType: string | undefined
+  readonly authorization: string | undefined
+  /** At most 64 KiB of UTF-8; what is none of it is U+FFFD. */
+  readonly text: string
+}
+
+/** Takes what is posted to one path. */
+export type Take = (posted: Posted) => Promise<PostAnswer>
+
+export type PostAnswer = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
 
 export type GetServer = {
   /** `127.0.0.1:43121` or `[::]:8282`, with the port it got. */
@@ -13,14 +30,16 @@ export type GetServer = {
 const MAX_HEADER_BYTES = 8192
 const REQUEST_TIMEOUT_MS = 5000
 const MAX_CONNECTIONS = 256
+const MAX_BODY_BYTES = 64 * 1024
 
 /**
- * Serves GET of the paths in `answers` and nothing else: 404 for other paths, 405 for other methods. No request's body
- * is read. `host` is an IP address without brackets; port 0 is a free one. Rejects when it can't listen.
+ * Serves GET of the paths in `answers`, POST of those in `takes` and nothing else: 404 for other paths, 405 for other
+ * methods. Of other requests no body is read, and none beyond 64 KiB or 5 s. `host` is an IP address without brackets; port 0 is a free one. Rejects when it can't listen.
  */
 export async function startGetServer(
   { host, port }: { readonly host: string; readonly port: number },
   answers: ReadonlyMap<string, Answer>,
+  takes: ReadonlyMap<string, Take> = new Map(),
 ): Promise<GetServer> {
   const server = createServer(
     {
@@ -30,7 +49,13 @@ export async function startGetServer(
       keepAliveTimeout: REQUEST_TIMEOUT_MS,
     },
     (request, response) => {
-      const answer = answers.get((request.url ?? '').split('?', 1)[0] ?? '')
+      const path = (request.url ?? '').split('?', 1)[0] ?? ''
+      const take = takes.get(path)
+      if (take !== undefined) {
+        post(take, request, response).catch(() => refuse(response, 500, 'failed\n'))
+        return
+      }
+      const answer = answers.get(path)
       if (answer === undefined) return refuse(response, 404, 'not found\n')
       if (request.method !== 'GET') {
         response.setHeader('allow', 'GET')
@@ -59,6 +84,32 @@ export async function startGetServer(
         server.closeAllConnections()
       }),
   }
+}
+
+async function post(take: Take, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method !== 'POST') {
+    response.setHeader('allow', 'POST')
+    return refuse(response, 405, 'method not allowed\n')
+  }
+  const text = await readBody(request)
+  if (text === undefined) return refuse(response, 413, 'too large\n')
+  const { 'content-type': contentType, authorization } = request.headers
+  const { status, headers, body } = await take({ contentType, authorization, text })
+  send(response, status, { 'cache-control': 'no-store', ...headers }, body)
+}
+
+/** Undefined: it is larger than is read. Rejects when the client goes away or the server's time is over. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) return undefined
+  const chunks: Buffer[] = []
+  let size = 0
+  // What is left stays unread and the connection is closed with the answer, so that nobody sends on.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > MAX_BODY_BYTES) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 export function send(

@@ -1,13 +1,15 @@
-import { type GetServer, send, startGetServer } from './get-server.js'
+import { type GetServer, send, startGetServer, type Take } from './get-server.js'
 
 export type PublicOptions = {
   readonly listen: { readonly host: string; readonly port: number }
   /** A JSON Web Key Set, and for how many seconds it may be kept. */
   readonly jwks: () => { readonly body: string; readonly maxAgeSeconds: number }
+  /** Takes pushed security events; undefined: nobody pushes any. */
+  readonly events?: Take | undefined
 }
 
-/** Serves /.well-known/jwks.json to anybody who may connect. */
-export function startPublicServer({ listen, jwks }: PublicOptions): Promise<GetServer> {
+/** Serves /.well-known/jwks.json to anybody who may connect, and takes what is posted to /ssf/events. */
+export function startPublicServer({ listen, jwks, events }: PublicOptions): Promise<GetServer> {
   return startGetServer(
     listen,
     new Map([
@@ -24,5 +26,6 @@ export function startPublicServer({ listen, jwks }: PublicOptions): Promise<GetS
         },
       ],
     ]),
+    new Map(events ? [['/ssf/events', events]] : []),
   )
 }
