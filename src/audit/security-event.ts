@@ -1,4 +1,4 @@
-import type { Decision, RiskFactor } from '../decision/decision.js'
+import type { DataAudit, Decision, RiskFactor } from '../decision/decision.js'
 import type { UserPrincipal } from '../identity/principal.js'
 import type { AccessRequest, HttpCall } from '../request/access-request.js'
 import { jsonText } from './json-text.js'
@@ -63,10 +63,11 @@ export function writeSecurityEvent(input: SecurityEventInput): string {
     name(',"callerService":"', decision.caller) +
     name(',"targetService":"', decision.target) +
     name(',"endpoint":"', decision.endpoint) +
-    (user ? name(',"deviceId":"', user.deviceId) + name(',"devicePosture":"', user.deviceTrust) : '') +
+    (user ? writeDevice(user, decision) : '') +
     writeNetwork(request ?? unreadable, decision.clientIp) +
     (request ? writeCall(request.http) : writeUnread(unreadable)) +
     writeResource(decision) +
+    (decision.data ? writeData(decision.data, user, request?.http) : '') +
     `,"decision":"${decision.outcome}","decisionReason":"${decision.reason}"` +
     given(',"message":"', decision.message, MESSAGE_LIMIT) +
     name(',"rule":"', decision.rule) +
@@ -79,6 +80,7 @@ export function writeSecurityEvent(input: SecurityEventInput): string {
       ? `,"wouldBeDecision":"${decision.wouldBe.outcome}","wouldBeReason":"${decision.wouldBe.reason}"`
       : '') +
     (decision.state ? `,"state":"${decision.state}"` : '') +
+    name(',"grantId":"', decision.grantId) +
     list(',"obligations":[', decision.obligations) +
     (decision.outcome === 'allow' ? ',"success":true' : ',"success":false') +
     (OWN_FAILURES.has(decision.reason) ? `,"errorCode":"${decision.reason}"` : '') +
@@ -108,6 +110,54 @@ function writeUser(user: UserPrincipal): string {
     name(',"sessionId":"', user.sessionId) +
     name(',"clientId":"', user.clientId)
   )
+}
+
+function writeDevice(user: UserPrincipal, { devicePosture, deviceTier }: Decision): string {
+  return (
+    name(',"deviceId":"', user.deviceId) +
+    count(',"devicePosture":', devicePosture) +
+    name(',"deviceTier":"', deviceTier) +
+    (user.deviceTrust ? `,"deviceTrust":"${user.deviceTrust}"` : '')
+  )
+}
+
+/** What the classification asks of the record; at level Full also how the user authenticated and what was asked for. */
+function writeData(
+  { name: policy, level, retention }: DataAudit,
+  user: UserPrincipal | undefined,
+  http: HttpCall | undefined,
+): string {
+  return (
+    name(',"dataPolicy":"', policy) +
+    `,"auditLevel":"${level}"` +
+    name(',"auditRetention":"', retention) +
+    (level === 'Full'
+      ? (user ? writeAuthentication(user) : '') + list(',"queryParameters":[', queryNames(http?.query ?? ''))
+      : '')
+  )
+}
+
+function writeAuthentication({ acr, amr, mfaVerified, authTimeMs }: UserPrincipal): string {
+  return (
+    name(',"userAcr":"', acr) +
+    list(',"userAmr":[', amr) +
+    `,"userMfa":${mfaVerified}` +
+    (authTimeMs !== undefined && Math.abs(authTimeMs) <= LAST_DATE_MS
+      ? `,"userAuthTime":"${new Date(authTimeMs).toISOString()}"`
+      : '')
+  )
+}
+
+/** The last time that has a date. */
+const LAST_DATE_MS = 8.64e15
+
+/** Names of parameters that have a value; values, and what may be one without a name, nobody should read. */
+function queryNames(query: string): readonly string[] {
+  if (query === '') return []
+  return query
+    .split('&', LIST_LIMIT)
+    .map((pair) => (pair.includes('=') ? withoutTokens(pair.slice(0, pair.indexOf('='))) : ''))
+    .filter((each) => each !== '')
 }
 
 function writeNetwork(from: AccessRequest | UnreadRequest | undefined, clientIp: string | undefined): string {

@@ -32,6 +32,13 @@ export function checkBounds(effective: EffectiveConfiguration, tell: Tell): void
     { pointer: ['jwks', 'cooldown'], text: jwks.cooldown, least: '100ms', most: '1h' },
     { pointer: ['jwks', 'maxStale'], text: jwks.maxStale, least: '1s', most: '30d' },
     { pointer: ['jwks', 'timeout'], text: jwks.timeout, least: '10ms', most: '1m' },
+    { pointer: ['grants', 'maxDuration'], text: effective.grants.maxDuration, least: '1m', most: '30d' },
+    {
+      pointer: ['grants', 'breakGlassMaxDuration'],
+      text: effective.grants.breakGlassMaxDuration,
+      least: '1m',
+      most: '24h',
+    },
     { pointer: ['limits', 'deadline'], text: limits.deadline, least: '1ms', most: '1m' },
   ]
   const assertion = effective.upstreamAssertion

@@ -1,11 +1,13 @@
 import type { Pointer } from '../schema/problem.js'
 import { collide, LOOPBACK_HOSTS, parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
+import { checkAdmin } from './admin-checks.js'
 import { checkBounds } from './bounds-checks.js'
 import { keySetUrls } from './config.js'
 import { TRUST_DOMAIN_PATTERN } from './fields.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { checkAlerts, checkPlaces } from './signal-checks.js'
+import { checkSsf } from './ssf-checks.js'
 import { checkStore } from './store-checks.js'
 import { checkBundles, checkTlsSource } from './trust-checks.js'
 
@@ -33,8 +35,10 @@ export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
   checkUrls(effective, tell)
   checkDpop(effective, tell)
   checkStore(effective, tell)
+  checkAdmin(effective, tell)
   checkPlaces(effective, tell)
   checkAlerts(effective, tell)
+  checkSsf(effective, tell)
   checkHeaders(effective, tell)
   checkBounds(effective, tell)
   return findings
@@ -110,7 +114,7 @@ function checkAddresses(effective: EffectiveConfiguration, tell: Tell): void {
   effective.listeners.forEach(({ name, address }, index) =>
     take(['listeners', index, 'address'], address, `listener \`${name}\``),
   )
-  for (const section of ['health', 'public'] as const) {
+  for (const section of ['health', 'public', 'admin'] as const) {
     const { listen } = effective[section]
     const option = `\`${section}.listen\``
     if (listen.startsWith('unix:')) {

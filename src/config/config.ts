@@ -2,8 +2,10 @@ import { dirname, resolve } from 'node:path'
 import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
 import { parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
+import { type AdminConfig, adminOf, type GrantsConfig, grantsOf } from './admin.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { type AlertSinkConfig, alertSinkOf, type GeoConfig, geoOf } from './signals.js'
+import { type SsfConfig, ssfOf } from './ssf.js'
 import { type OnUnavailableConfig, onUnavailableOf, type StoreConfig, storeOf } from './store.js'
 import { agentTarget, type BundleSource, bundleSource } from './trust.js'
 
@@ -144,6 +146,11 @@ export type Config = {
   readonly geo: GeoConfig | undefined
   readonly threats: { readonly files: readonly string[] }
   readonly accessLogService: { readonly enabled: boolean }
+  /** Undefined: off. */
+  readonly admin: AdminConfig | undefined
+  readonly deviceInventory: { readonly enabled: boolean }
+  readonly grants: GrantsConfig
+  readonly ssf: SsfConfig
   readonly alerts: {
     readonly sinks: readonly AlertSinkConfig[]
     /** Alerts that wait for one sink at most. */
@@ -251,6 +258,10 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     geo: geoOf(effective.geo, at),
     threats: { files: effective.threats.files.map(at) },
     accessLogService: effective.accessLogService,
+    admin: adminOf(effective.admin, at),
+    deviceInventory: { enabled: effective.deviceInventory.enabled ?? false },
+    grants: grantsOf(effective.grants),
+    ssf: ssfOf(effective.ssf, at),
     alerts: {
       sinks: effective.alerts.sinks.map((sink) => alertSinkOf(sink, at)),
       buffer: effective.alerts.buffer,
@@ -281,6 +292,10 @@ export function keySetUrls(
     if (jwksUri !== undefined) found.push({ pointer: [...at, 'jwksUri'], url: jwksUri })
     else if (jwksFile === undefined && URL.canParse(issuer))
       found.push({ pointer: [...at, 'issuer'], url: issuer })
+  })
+  effective.ssf.transmitters.forEach(({ jwksUri }, index) => {
+    if (jwksUri !== undefined)
+      found.push({ pointer: ['ssf', 'transmitters', index, 'jwksUri'], url: jwksUri })
   })
   return found
 }

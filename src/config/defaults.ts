@@ -1,4 +1,5 @@
 import type { TSchema } from '@sinclair/typebox'
+import { hasDeviceFeed } from './admin.js'
 import { isSchema } from './fields.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { STREAM_DEFAULTS, WEBHOOK_DEFAULTS } from './signal-schema.js'
@@ -45,6 +46,7 @@ const TARGETS = {
 /** The defaults that depend on another option. */
 export function fillDependentDefaults(effective: EffectiveConfiguration): void {
   for (const listener of effective.listeners) listener.target ??= [...TARGETS[listener.role]]
+  effective.deviceInventory.enabled ??= hasDeviceFeed(effective)
   const { store, onUnavailable, alerts } = effective
   if (store.type === 'Embedded') store.directory ??= DEFAULT_DIRECTORY
   else fillMissing(store, REDIS_DEFAULTS)

@@ -9,8 +9,10 @@ import {
   size,
   withOptionalDefaults,
 } from './fields.js'
+import { AdminSchema, DeviceInventorySchema, GrantsSchema } from './admin-schema.js'
 import { ListenerSchema } from './listener-schema.js'
 import { AccessLogServiceSchema, AlertsSchema, GeoSchema, ThreatsSchema } from './signal-schema.js'
+import { SsfSchema } from './ssf-schema.js'
 import { OnUnavailableSchema, StoreSchema } from './store-schema.js'
 import { BundleSchema } from './trust-schema.js'
 import { HEADER_NAME, JwksSchema, ServiceTokensSchema, UserTokensSchema } from './token-schema.js'
@@ -110,7 +112,12 @@ export const EffectiveConfigurationSchema = Fields(
             pattern: '^[!#-\\[\\]-~]+$',
             expected: 'a word without blanks, quotes and backslashes',
           }),
-          { default: ['mfa'], minItems: 1, description: 'acr_values of WWW-Authenticate (RFC 9470).' },
+          {
+            default: ['mfa'],
+            minItems: 1,
+            description:
+              'acr_values of WWW-Authenticate for factor mfa (RFC 9470). A token meets it by an acr or amr of mfa, or by mfa_verified.',
+          },
         ),
         realm: Type.String({
           default: 'portcullis',
@@ -163,6 +170,10 @@ export const EffectiveConfigurationSchema = Fields(
     geo: Type.Optional(GeoSchema),
     threats: ThreatsSchema,
     accessLogService: AccessLogServiceSchema,
+    admin: AdminSchema,
+    deviceInventory: DeviceInventorySchema,
+    grants: GrantsSchema,
+    ssf: SsfSchema,
     alerts: AlertsSchema,
     audit: Fields(
       {
@@ -193,7 +204,7 @@ export const EffectiveConfigurationSchema = Fields(
       {
         listen: Type.String({
           default: '',
-          description: 'IP address and port of /.well-known/jwks.json; "" switches it off.',
+          description: 'IP address and port of /.well-known/jwks.json and /ssf/events; "" switches it off.',
         }),
       },
       { default: {} },

@@ -2,7 +2,9 @@
 export type JsonObject = { readonly [name: string]: unknown }
 
 export type ParsedJson =
-  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string }
+  | { readonly ok: true; readonly value: unknown }
+  /** `at`: UTF-16 units before it. */
+  | { readonly ok: false; readonly problem: string; readonly at: number }
 
 const MAX_DEPTH = 32
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
@@ -18,7 +20,7 @@ export function parseStrictJson(text: string): ParsedJson {
   const value = reader.value(0)
   return reader.problem === '' && reader.atEnd()
     ? { ok: true, value }
-    : { ok: false, problem: reader.problem || 'something follows the JSON value' }
+    : { ok: false, problem: reader.problem || 'something follows the JSON value', at: reader.at }
 }
 
 /** As `parseStrictJson`, from bytes that must be UTF-8 without a byte order mark. */
@@ -27,7 +29,7 @@ export function parseStrictJsonBytes(bytes: Uint8Array): ParsedJson {
   try {
     text = UTF8.decode(bytes)
   } catch {
-    return { ok: false, problem: 'not UTF-8' }
+    return { ok: false, problem: 'not UTF-8', at: 0 }
   }
   return parseStrictJson(text)
 }
@@ -44,6 +46,10 @@ class Reader {
 
   constructor(text: string) {
     this.#text = text
+  }
+
+  get at(): number {
+    return this.#at
   }
 
   atEnd(): boolean {

@@ -10,9 +10,9 @@ const TOKEN = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl'
 
 const FIELDS = (
   'schemaVersion timestamp eventType decisionId userId userIssuer userRoles sessionId clientId workloadId ' +
-  'callerService targetService endpoint deviceId devicePosture sourceIp sourcePort clientIp destinationIp ' +
+  'callerService targetService endpoint deviceId devicePosture deviceTier deviceTrust sourceIp sourcePort clientIp destinationIp ' +
   'destinationPort protocol requestMethod requestPath requestHost grpcMethod resourceType resourceId operation ' +
-  'decision decisionReason message rule ruleSource riskScore riskFactors policyRevision mode wouldBeDecision ' +
+  'dataPolicy auditLevel auditRetention userAcr userAmr userMfa userAuthTime queryParameters decision decisionReason message rule ruleSource riskScore riskFactors policyRevision mode wouldBeDecision ' +
   'wouldBeReason grantId obligations success errorCode traceId spanId requestId durationUs'
 ).split(' ')
 
@@ -52,6 +52,8 @@ function decision(over: Partial<Decision> = {}): Decision {
     ruleSource: 'shop/payment.yaml:31:7',
     riskScore: 12,
     riskFactors: [{ factor: 'token-claim', points: 12 }],
+    devicePosture: 55,
+    deviceTier: 'managed-corporate',
     workload: {
       spiffeId: {
         text: 'spiffe://cluster.local/ns/shop/sa/checkout-service',
@@ -304,6 +306,41 @@ describe('numbers and traces that are none are absent', () => {
   })
 })
 
+describe('what an event of classified data says', () => {
+  const data = { name: 'restricted', level: 'Full', retention: '7y', alert: true } as const
+  const asked = request({ http: http({ query: 'patient=4711&s3cr3t&=odd&page=2' }) })
+
+  test('at level Full: how the user authenticated, and names of parameters that have a value', () => {
+    const who = user({ acr: 'phr', amr: ['hwk'], authTimeMs: NOW_MS })
+    const event = read(write({ decision: decision({ data, grantId: 'g1', user: who }), request: asked }))
+    expect(event).toMatchObject({
+      dataPolicy: 'restricted',
+      auditLevel: 'Full',
+      auditRetention: '7y',
+      userAcr: 'phr',
+      userAmr: ['hwk'],
+      userMfa: true,
+      userAuthTime: '2026-03-01T12:00:00.042Z',
+      queryParameters: ['patient', 'page'],
+      grantId: 'g1',
+    })
+    expect(JSON.stringify(event)).not.toMatch(/4711|s3cr3t/)
+  })
+
+  test('at level Metadata neither', () => {
+    const light = { ...data, level: 'Metadata', retention: undefined } as const
+    const event = read(write({ decision: decision({ data: light, user: user() }), request: asked }))
+    expect(event).toMatchObject({ dataPolicy: 'restricted', auditLevel: 'Metadata' })
+    expect(Object.keys(event)).not.toEqual(expect.arrayContaining(['userMfa']))
+    expect(event.queryParameters).toBeUndefined()
+  })
+
+  test('an authentication at no possible time is left out', () => {
+    const who = user({ authTimeMs: 9e15 })
+    expect(read(write({ decision: decision({ data, user: who }) })).userAuthTime).toBeUndefined()
+  })
+})
+
 describe('what an event says', () => {
   test('an allow, whole', () => {
     expect(read(write({ traceparent: TRACEPARENT }))).toEqual({
@@ -321,7 +358,9 @@ describe('what an event says', () => {
       targetService: 'shop/payment-service',
       endpoint: 'ProcessPayment',
       deviceId: 'laptop-1',
-      devicePosture: 'high',
+      devicePosture: 55,
+      deviceTier: 'managed-corporate',
+      deviceTrust: 'high',
       sourceIp: '10.0.0.1',
       sourcePort: 40000,
       destinationIp: '10.0.0.2',

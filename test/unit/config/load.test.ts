@@ -455,7 +455,6 @@ describe('loadConfig refuses', () => {
   })
 
   test.each([
-    { text: 'admin: { listen: "127.0.0.1:1" }', option: 'admin' },
     { text: 'policy: { kubernetes: { namespaces: [] } }', option: 'policy.kubernetes' },
     { text: 'audit: { record: { file: a } }', option: 'audit.record' },
   ])('$option, which comes later, by one clear error', ({ text, option }) => {
@@ -473,7 +472,7 @@ describe('loadConfig refuses', () => {
 kind: configuration
 listeners: [{ name: mesh, address: "9191", mtls: strict }]
 drain: { timeout: 5 minutes, delay: yes }
-admin: {}
+audit: { record: {} }
 serviceTokens: { issuers: { a: { service: shop/a } } }
 jwks: { timeout: 2h }
 `
@@ -503,8 +502,8 @@ describe('the environment and flags', () => {
     },
     { env: { PORTCULLIS__: 'x' }, says: 'PORTCULLIS__: unknown option ``' },
     {
-      env: { PORTCULLIS__ADMIN__LISTEN: 'x' },
-      says: 'PORTCULLIS__ADMIN__LISTEN: `admin` is not supported by this version',
+      env: { PORTCULLIS__AUDIT__RECORD__FILE: 'x' },
+      says: 'PORTCULLIS__AUDIT__RECORD__FILE: `audit.record` is not supported by this version',
     },
     { env: { PORTCULLIS__LISTENERS__2__NAME: 'x' }, says: '`2` is no index of this list (0 to 1)' },
     { env: { PORTCULLIS__LISTENERS__FIRST__NAME: 'x' }, says: '`FIRST` is no index' },
@@ -652,6 +651,10 @@ describe('the configuration', () => {
       geo: undefined,
       threats: { files: [] },
       accessLogService: { enabled: false },
+      admin: undefined,
+      deviceInventory: { enabled: false },
+      grants: { maxDurationMs: 86_400_000, breakGlassMaxDurationMs: 3_600_000 },
+      ssf: { transmitters: [], eventMaxAgeMs: 604_800_000, clockSkewMs: 60_000 },
       alerts: { sinks: [{ type: 'Log' }], buffer: 1000 },
       audit: { sinks: [{ type: 'Stdout' }], overflow: 'Block', buffer: 10_000 },
       upstreamAssertion: undefined,
