@@ -1,35 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseDurationMs } from '../schema/units.js'
-import type { HypotheticalCaller } from './hypothetical-caller.js'
-import type { HypotheticalCall } from './hypothetical-check.js'
+import type { Supposition } from '../lifecycle/supposition.js'
 
-export type CheckOptions = {
+export type CheckOptions = Supposition & {
   readonly policy?: string
   readonly config?: string
   readonly trustDomain?: string
-  readonly caller?: string
-  readonly via?: string
-  readonly workloadScope?: readonly string[]
-  readonly target?: string
-  readonly method: string
-  readonly path: string
-  readonly host?: string
-  readonly header?: readonly (readonly [string, string])[]
-  readonly grpc?: string
-  readonly tcp?: true
-  readonly port: number
-  readonly sourceIp: string
-  readonly listenerRole: 'Sidecar' | 'Gateway'
-  readonly mtls: 'Strict' | 'Permissive'
-  readonly user?: string
-  readonly issuer: string
-  readonly role?: readonly string[]
-  readonly userScope?: readonly string[]
-  readonly claim?: Readonly<Record<string, unknown>>
-  readonly mfa?: true
-  readonly authAge?: number
-  readonly risk?: number
-  readonly deviceTrust?: 'high' | 'medium' | 'low'
+  readonly device?: string
   readonly at?: number
   readonly output: 'text' | 'json'
 }
@@ -76,49 +53,14 @@ export function addCheckOptions(command: Command): Command {
     .addOption(
       new Option('--device-trust <level>', "of the user's device").choices(['high', 'medium', 'low']),
     )
+    .option(
+      '--device <file>',
+      "report of the user's device (JSON, as the admin API takes it), or `unknown` (default: managed and in order)",
+    )
     .optionsGroup('Output:')
     .addOption(
       new Option('-o, --output <format>', 'form of the answer').choices(['text', 'json']).default('text'),
     )
-}
-
-/** As Envoy would describe the call. */
-export function callOf(options: CheckOptions): HypotheticalCall {
-  const grpc = options.grpc !== undefined
-  return {
-    http: options.tcp
-      ? undefined
-      : {
-          method: grpc ? 'POST' : options.method,
-          path: grpc ? `/${options.grpc}` : options.path,
-          host: options.host ?? options.target?.split('/')[1] ?? '',
-          headers: grpc
-            ? [['content-type', 'application/grpc'], ...(options.header ?? [])]
-            : (options.header ?? []),
-        },
-    target: options.target,
-    sourceIp: options.sourceIp,
-    destinationPort: options.port,
-  }
-}
-
-/** The claims of the user's token; auth_time counts back from `nowMs`, and the token was issued then. */
-export function userOf(options: CheckOptions, nowMs: number): HypotheticalCaller['user'] {
-  if (options.user === undefined) return undefined
-  const authenticatedAt = Math.floor((nowMs - (options.authAge ?? 0)) / 1000)
-  const used = {
-    iss: options.issuer,
-    sub: options.user,
-    roles: options.role,
-    scope: options.userScope?.join(' '),
-    mfa_verified: options.mfa,
-    auth_time: options.authAge === undefined ? undefined : authenticatedAt,
-    iat: authenticatedAt,
-    risk_score: options.risk,
-    device_trust_level: options.deviceTrust,
-  }
-  const given = Object.entries(used).filter(([, value]) => value !== undefined)
-  return { raw: options.claim ?? {}, used: Object.fromEntries(given) }
 }
 
 /** What contradicts itself or lacks something, in words. */
@@ -140,9 +82,10 @@ export function wrongUsage(options: CheckOptions): string | undefined {
     options.authAge,
     options.risk,
     options.deviceTrust,
+    options.device,
   ]
   if (options.user === undefined && ofUser.some((given) => given !== undefined)) {
-    return '--role, --user-scope, --claim, --mfa, --auth-age, --risk and --device-trust need --user'
+    return '--role, --user-scope, --claim, --mfa, --auth-age, --risk, --device-trust and --device need --user'
   }
   return undefined
 }

@@ -1,20 +1,21 @@
+import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { authorize, type PolicyInForce, type Lookups } from '../authorize.js'
+import type { PolicyInForce } from '../authorize.js'
 import type { Config } from '../config/config.js'
 import type { Decision, Step } from '../decision/decision.js'
-import { readAccessRequest } from '../ext-authz/read-access-request.js'
-import type { Identified } from '../identity/identify.js'
-import type { Identity } from '../identity/principal.js'
 import type { ClaimMapping } from '../identity/user-claims.js'
+import { decideSupposed } from '../lifecycle/decide-supposed.js'
+import { deviceInOrder, supposeDevice } from '../lifecycle/suppose-device.js'
+import { supposeCaller } from '../lifecycle/suppose-caller.js'
+import { callOf, userOf } from '../lifecycle/supposition.js'
 import { NOWHERE } from '../risk/locate.js'
 import { NOTHING_KNOWN } from '../state/recall.js'
-import type { ListenerRules } from '../request/listener.js'
+import { EMPTY_RECORD, type StateRecord } from '../state/record.js'
+import type { SubjectKeys } from '../state/subjects.js'
 import { nearestName } from '../schema/nearest-name.js'
-import { addCheckOptions, callOf, type CheckOptions, userOf, wrongUsage } from './check-options.js'
+import { addCheckOptions, type CheckOptions, wrongUsage } from './check-options.js'
 import { readConfig, refuse } from './config-file.js'
 import { writeReportJson, writeReportText } from './decision-report.js'
-import { supposeCaller } from './hypothetical-caller.js'
-import { encodeHypotheticalCheck } from './hypothetical-check.js'
 import type { CliIo } from './io.js'
 import { readPolicyDirectory } from './policy-directory.js'
 import { styleOf } from './style.js'
@@ -47,8 +48,17 @@ async function check(options: CheckOptions, io: CliIo): Promise<void> {
   hintAtName('--caller', caller, matrix.services, io)
   hintAtName('--via', via, matrix.services, io)
 
+  const device = await deviceOf(options, nowMs, io)
+  if (!device) return
   const steps: Step[] = []
-  const decision = await decideCall(options, surroundings, supposed.value, nowMs, steps)
+  const lookups = {
+    recall: (keys: SubjectKeys) => ({ ...NOTHING_KNOWN, keys, device }),
+    locate: () => NOWHERE,
+    signals: false,
+  }
+  const { policy, serviceTokenHeader } = surroundings
+  const who = supposed.value
+  const decision = await decideSupposed(options, who, policy, lookups, serviceTokenHeader, nowMs, steps)
   const report = { decision, steps, asked: describeCall(options, decision) }
   io.stdout(options.output === 'json' ? writeReportJson(report) : writeReportText(report, styleOf(io)))
   io.exitCode = decision.outcome === 'allow' ? 0 : 1
@@ -72,6 +82,7 @@ async function loadSurroundings(options: CheckOptions, io: CliIo): Promise<Surro
     localTrustDomain: options.trustDomain ?? config?.trustDomain ?? 'cluster.local',
     trustDomains: [...(config?.trustDomains.keys() ?? [])],
     hasPlaces: config ? config.geo !== undefined : undefined,
+    hasDevices: config?.deviceInventory.enabled,
   })
   if (!policy.ok) {
     refuse(policy.problems, io)
@@ -86,64 +97,22 @@ async function loadSurroundings(options: CheckOptions, io: CliIo): Promise<Surro
 
 const NO_MAPPING: ClaimMapping = { claims: new Map(), roles: [] }
 
-/** The same way as a real Check, from bytes to decision; only the credentials are taken as verified. */
-async function decideCall(
-  options: CheckOptions,
-  { policy, serviceTokenHeader }: Surroundings,
-  who: Identity,
+/** The record of the user's device: in order unless the options say otherwise; undefined after telling what is wrong. */
+async function deviceOf(
+  { device }: CheckOptions,
   nowMs: number,
-  steps: Step[],
-): Promise<Decision> {
-  const read = readAccessRequest(encodeHypotheticalCheck(callOf(options)), serviceTokenHeader)
-  if (!read.ok) {
-    steps.push({ step: 'request', outcome: 'fail', detail: read.message })
-    const { message } = read
-    const { revision } = policy
-    return {
-      outcome: 'deny',
-      reason: 'ambiguous-request',
-      message,
-      mode: 'Enforce',
-      obligations: [],
-      revision,
-    }
+  io: CliIo,
+): Promise<StateRecord | undefined> {
+  if (device === undefined) return deviceInOrder(nowMs)
+  if (device === 'unknown') return EMPTY_RECORD
+  try {
+    const supposed = supposeDevice(await readFile(device, 'utf8'), nowMs)
+    if (supposed.ok) return supposed.record
+    refuseUsage(`--device ${device}: ${supposed.problem}`, io)
+  } catch (error) {
+    refuseUsage(`--device: ${error instanceof Error ? error.message : String(error)}`, io)
   }
-  const gateway = options.listenerRole === 'Gateway'
-  const listener: ListenerRules = {
-    name: 'check',
-    role: options.listenerRole,
-    peerIdentity: gateway ? 'None' : 'Certificate',
-    principalTrustDomains: [],
-    trustedProxies: new Map(),
-    trustedHops: 0,
-    mtls: options.mtls,
-    target: gateway ? ['extension', 'route'] : ['extension'],
-  }
-  const question = { request: read.request, listener, asker: { spiffeId: undefined }, nowMs }
-  const lookups: Lookups = {
-    identify: () => identifyAs(who, listener, steps),
-    recall: (keys) => ({ ...NOTHING_KNOWN, keys }),
-    locate: () => NOWHERE,
-  }
-  return authorize(question, policy, lookups, steps)
-}
-
-function identifyAs(identity: Identity, listener: ListenerRules, steps: Step[]): Identified {
-  const { workload, serviceToken, user } = identity
-  if (!workload && listener.role === 'Sidecar' && listener.mtls === 'Strict') {
-    const message = 'a Strict listener takes no call without a workload identity from mTLS'
-    return { ok: false, refusal: { reason: 'certificate-required', message } }
-  }
-  const found = [
-    workload && `workload ${workload.spiffeId.text}`,
-    workload?.via && `forwarded by the proxy ${workload.via.spiffeId.text}`,
-    serviceToken && `service token with ${serviceToken.scopes.join(' ')}`,
-    user &&
-      `user ${user.subject} of ${user.issuer}${user.roles.length > 0 ? ` (${user.roles.join(', ')})` : ''}`,
-  ].filter((part) => part !== undefined)
-  const detail = `${found.length > 0 ? found.join('; ') : 'nobody'}, taken as verified`
-  steps.push({ step: 'identity', outcome: found.length > 0 ? 'pass' : 'info', detail })
-  return { ok: true, identity }
+  return undefined
 }
 
 function describeCall(options: CheckOptions, decision: Decision): string {

@@ -66,13 +66,14 @@ async function settingOf(
   }
   const loaded = await readConfig({ config, set: {} }, io)
   if (!loaded) return undefined
-  const { trustDomain, trustDomains, policy, geo } = loaded.config
+  const { trustDomain, trustDomains, policy, geo, deviceInventory } = loaded.config
   return {
     paths: paths.length > 0 ? paths : [policy.directory],
     load: {
       localTrustDomain: trustDomain,
       trustDomains: [...trustDomains.keys()],
       hasPlaces: geo !== undefined,
+      hasDevices: deviceInventory.enabled,
     },
   }
 }

@@ -2,14 +2,32 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import * as check from './check.js'
 import * as configPrint from './config-print.js'
+import * as devices from './devices.js'
+import * as grants from './grants.js'
 import type { CliIo } from './io.js'
 import * as keys from './keys.js'
 import * as lint from './lint.js'
+import * as quarantine from './quarantine.js'
+import * as risk from './risk.js'
 import * as schema from './schema.js'
 import * as serve from './serve.js'
+import * as sessions from './sessions.js'
 import * as token from './token.js'
 
-const COMMANDS = [serve, lint, check, token, keys, configPrint, schema]
+const COMMANDS = [
+  serve,
+  lint,
+  check,
+  token,
+  keys,
+  grants,
+  sessions,
+  devices,
+  risk,
+  quarantine,
+  configPrint,
+  schema,
+]
 
 /**
  * Runs one command line (without `node` and the program's name). Never throws and never ends the process:
