@@ -137,7 +137,8 @@ export function callTcp(way: Way): Promise<Answer> {
   })
 }
 
-function tlsOptions({ host, port, tls }: Way): ConnectionOptions {
+/** For `node:tls`, `node:https` and `node:http2` alike. Throws where the way is plain. */
+export function tlsOptions({ host, port, tls }: Way): ConnectionOptions {
   if (!tls) throw new Error('a plain way has no TLS options')
   return {
     host,

@@ -15,10 +15,12 @@ export type Upstream = { close(): Promise<void> }
 
 const HTTP2_PREFACE = 'PRI'
 const GRPC_FRAME_HEADER_BYTES = 5
+const HOLD_INTERVAL_MS = 100
 
 /**
  * A service without any protection of its own: answers every HTTP/1.1, HTTP/2 and gRPC call on one port with
- * what it received. A gRPC answer is one message whose bytes are the same JSON.
+ * what it received. A gRPC answer is one message whose bytes are the same JSON; with `x-echo-hold` in the call, it
+ * comes again and again until the caller has enough. A call that asks for an upgrade gets it, and every byte back.
  */
 export async function startHttpUpstream(service: string, host: string, port: number): Promise<Upstream> {
   const http1 = createHttpServer((request, response) => {
@@ -27,12 +29,21 @@ export async function startHttpUpstream(service: string, host: string, port: num
     response.setHeader('content-type', 'application/json')
     response.end(echo(service, request.method ?? '', request.url ?? '', request.headers))
   })
+  http1.on('upgrade', (request, socket, first) => {
+    socket.on('error', () => undefined)
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`,
+    )
+    socket.write(first)
+    socket.pipe(socket)
+  })
   const http2 = createHttp2Server()
   http2.on('stream', (stream, headers) => {
     stream.on('error', () => undefined)
     stream.resume()
     const body = echo(service, headers[':method'] ?? '', headers[':path'] ?? '', headers)
-    if (headers['content-type']?.startsWith('application/grpc')) answerGrpc(stream, body)
+    if (headers['content-type']?.startsWith('application/grpc'))
+      answerGrpc(stream, body, 'x-echo-hold' in headers)
     else {
       stream.respond({ ':status': statusOf(headers), 'content-type': 'application/json' })
       stream.end(body)
@@ -64,13 +75,20 @@ function echo(service: string, method: string, path: string, headers: IncomingHt
   return JSON.stringify({ service, method, path, headers } satisfies Echo)
 }
 
-function answerGrpc(stream: ServerHttp2Stream, body: string): void {
+function answerGrpc(stream: ServerHttp2Stream, body: string, hold: boolean): void {
   const message = Buffer.from(body)
   const frame = Buffer.alloc(GRPC_FRAME_HEADER_BYTES)
   frame.writeUInt32BE(message.length, 1)
   stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
   stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-  stream.end(Buffer.concat([frame, message]))
+  const reply = Buffer.concat([frame, message])
+  if (!hold) {
+    stream.end(reply)
+    return
+  }
+  stream.write(reply)
+  const again = setInterval(() => stream.write(reply), HOLD_INTERVAL_MS)
+  stream.once('close', () => clearInterval(again))
 }
 
 async function listen(host: string, port: number, accept: (socket: Socket) => void): Promise<Upstream> {

@@ -6,7 +6,7 @@ import { quoted } from './header-value.js'
 export type RefusalWording = {
   /** Status of a challenge. */
   readonly stepUpStatus: 401 | 403
-  /** Authentication contexts that a challenge asks for, best first. */
+  /** Authentication contexts that a challenge for factor `mfa` asks for, best first. */
   readonly acrValues: readonly string[]
   /** '' for none. */
   readonly realm: string
@@ -28,7 +28,8 @@ export function challengeOf(
   let scheme = 'Bearer'
   if (decision.outcome === 'challenge') {
     const { factor, maxAgeSeconds } = decision.stepUp ?? { factor: 'mfa', maxAgeSeconds: 0 }
-    const wanted = factor === 'mfa' ? acrValues : [factor, ...acrValues.filter((acr) => acr !== factor)]
+    // Any one of them suffices for the client, so none is named that would not be taken.
+    const wanted = factor === 'mfa' ? acrValues : [factor]
     parameters.push(
       'error="insufficient_user_authentication"',
       ...(wanted.length === 0 ? [] : [`acr_values=${quoted(wanted.join(' '))}`]),

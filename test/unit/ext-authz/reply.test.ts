@@ -135,7 +135,7 @@ describe('refusals', () => {
         stepUp: { factor: 'push', maxAgeSeconds: 0 },
       }),
       realm: '',
-      value: 'Bearer error="insufficient_user_authentication", acr_values="push mfa", max_age="0"',
+      value: 'Bearer error="insufficient_user_authentication", acr_values="push", max_age="0"',
     },
   ])('WWW-Authenticate: $value', ({ decision, realm, value }) => {
     const options = prepareReplies(NAMES, { ...WORDING, realm })
