@@ -1,5 +1,6 @@
 /** The doors between the rooms: DESIGN 2, ARCHITECTURE.md "Doors". */
-const CORE = '^src/(request|decision|identity|segmentation|state|session|device|risk|audit)/'
+const CORE =
+  '^src/(request|decision|identity|segmentation|state|session|device|data|grants|signals|risk|audit)/'
 module.exports = {
   forbidden: [
     {
@@ -53,7 +54,7 @@ module.exports = {
     {
       name: 'ext-authz-speaks-for-the-core-only',
       severity: 'error',
-      from: { path: '^src/(ext-authz/|authorize\\.ts)' },
+      from: { path: '^src/(ext-authz/|authorize\\.ts|decide\\.ts)' },
       to: { path: '^src/(adapters|config|cli|policy|main)' },
     },
     {

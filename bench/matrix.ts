@@ -2,7 +2,7 @@
 import type { AccessRequest } from '../src/request/access-request.js'
 import { compileMatrix, serviceOfIdentity } from '../src/segmentation/compile.js'
 import { chooseEndpoint, evaluateMatrix } from '../src/segmentation/evaluate.js'
-import { type Facts, NO_SESSION, UNKNOWN_CLIENT } from '../src/segmentation/facts.js'
+import { type Facts, NO_DEVICE, NO_SESSION, UNKNOWN_CLIENT } from '../src/segmentation/facts.js'
 import type { Matrix } from '../src/segmentation/matrix.js'
 import { generateMesh, idOf, targetOf } from './mesh.js'
 
@@ -68,6 +68,7 @@ function decide(matrix: Matrix, { request, id, target: name }: ReturnType<typeof
     riskSources: [],
     riskLevel: undefined,
     client: UNKNOWN_CLIENT,
+    device: NO_DEVICE,
     session: NO_SESSION,
     nowMs: 0,
   }

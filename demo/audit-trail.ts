@@ -13,6 +13,8 @@ export type SecurityEvent = {
   readonly mode?: string
   readonly riskScore?: number
   readonly durationUs?: number
+  readonly grantId?: string
+  readonly auditLevel?: string
 }
 
 /** The security events that Portcullis wrote to standard output, in order. */
@@ -35,6 +37,11 @@ export class AuditTrail {
 
   get all(): readonly SecurityEvent[] {
     return this.#events
+  }
+
+  /** Undefined: it hasn't come yet. */
+  known(decisionId: string): SecurityEvent | undefined {
+    return this.#byId.get(decisionId)
   }
 
   /** The event may be written a moment after the answer. */

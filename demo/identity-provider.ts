@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { exportJWK, type JWTPayload, SignJWT } from 'jose'
@@ -17,8 +18,21 @@ export type IdentityProvider = {
   readonly publicKeyPem: string
   /** An access token with these claims beside iss, aud, iat and exp; a claim given here wins. */
   userToken(claims: JWTPayload): Promise<string>
+  /** A signed security event, addressed to Portcullis. */
+  securityEvent(event: SecurityEventClaims): Promise<string>
   close(): Promise<void>
 }
+
+export type SecurityEventClaims = {
+  /** Its URI. */
+  readonly type: string
+  /** Of RFC 9493, or complex. */
+  readonly subject: Readonly<Record<string, unknown>>
+  readonly payload: Readonly<Record<string, unknown>>
+}
+
+/** Whom security events are for, as examples/mesh/portcullis.yaml has it. */
+const SIGNALS_AUDIENCE = 'https://portcullis.shop.example/ssf'
 
 /** Signs user tokens and serves its key set on a free port of loopback. */
 export async function startIdentityProvider(): Promise<IdentityProvider> {
@@ -45,6 +59,18 @@ export async function startIdentityProvider(): Promise<IdentityProvider> {
         ...claims,
       })
         .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: KEY_ID })
+        .sign(privateKey)
+    },
+    securityEvent({ type, subject, payload }) {
+      return new SignJWT({
+        iss: USER_TOKEN_ISSUER,
+        aud: SIGNALS_AUDIENCE,
+        iat: Math.floor(Date.now() / 1000),
+        jti: randomUUID(),
+        sub_id: subject,
+        events: { [type]: payload },
+      })
+        .setProtectedHeader({ alg: 'RS256', typ: 'secevent+jwt', kid: KEY_ID })
         .sign(privateKey)
     },
     async close() {

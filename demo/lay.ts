@@ -29,19 +29,24 @@ export type PortcullisInstance = {
   readonly keys: ReadonlyMap<string, KeyPair>
   readonly jwksUri: string
   readonly policyDirectory: string
+  /** Bearer tokens by file: of those who administer, and of the identity provider. */
+  readonly tokens: ReadonlyMap<string, string>
 }
 
 /** Lays examples/mesh/portcullis.yaml with everything it names. Returns the configuration's path. */
 export function layPortcullis(directory: string, instance: PortcullisInstance): string {
-  const { address, pki, keys, jwksUri, policyDirectory } = instance
+  const { address, pki, keys, jwksUri, policyDirectory, tokens } = instance
   writeIdentity(join(directory, 'tls'), pki.svid(PORTCULLIS_WORKLOAD), pki.bundlePem)
   for (const [service, { publicKey }] of keys) {
     write(join(directory, 'keys', `${service}.pem`), publicKey.export({ format: 'pem', type: 'spki' }))
   }
+  for (const [file, token] of tokens) write(join(directory, file), `${token}\n`)
   const names = new Map([
     [`[::]:${PORTS.mesh}`, `${address}:${PORTS.mesh}`],
     [`[::]:${PORTS.edge}`, `${address}:${PORTS.edge}`],
     [`[::]:${PORTS.health}`, `${address}:${PORTS.health}`],
+    [`[::]:${PORTS.public}`, `${address}:${PORTS.public}`],
+    [`127.0.0.1:${PORTS.api}`, `${address}:${PORTS.api}`],
     ['https://idp.example/jwks.json', jwksUri],
     ['./policy', policyDirectory],
   ])

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -5,10 +6,15 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyPair } from '../test/support/certificate-authority.js'
 import { AuditTrail } from './audit-trail.js'
-import { callHttp, type Way } from './calls.js'
-import { type IdentityProvider, startIdentityProvider } from './identity-provider.js'
+import { type Answer, callHttp, type Way } from './calls.js'
+import {
+  type IdentityProvider,
+  type SecurityEventClaims,
+  startIdentityProvider,
+} from './identity-provider.js'
 import { layEnvoy, layPortcullis, REPOSITORY } from './lay.js'
 import { loopbackAddresses } from './loopback.js'
+import { laptopOf, OWNERS } from './people.js'
 import { createPki, type Pki, spiffeIdOf, tokenKeys } from './pki.js'
 import { Processes, type Running } from './processes.js'
 import {
@@ -25,6 +31,12 @@ import {
 import { startHttpUpstream, startTcpUpstream, type Upstream } from './upstream.js'
 
 const START_LIMIT_MS = 30_000
+
+/** As in examples/mesh/portcullis.yaml. */
+export type Administrator = 'oscar' | 'rita'
+const SIGNALS_TOKEN = 'ssf/idp.token'
+const adminToken = (who: Administrator): string => `admin/${who}.token`
+const aToken = (): string => randomBytes(24).toString('base64url')
 
 export type MeshOptions = {
   /** Path of the Envoy to run. */
@@ -55,6 +67,10 @@ export type Mesh = {
   straightTo(target: string, credentials?: { readonly chainPem: string; readonly keyPem: string }): Way
   /** As a user would. */
   throughGateway(): Way
+  /** Calls the admin API of the first Portcullis as one of those who administer. */
+  administer(who: Administrator, method: string, path: string, body?: unknown): Promise<Answer>
+  /** The identity provider tells Portcullis something. */
+  signal(event: SecurityEventClaims): Promise<Answer>
   /** Starts Portcullis replica number `index` and returns once it takes connections. */
   startPortcullis(index: number): Promise<Running>
   /** The latest process of a replica. */
@@ -81,6 +97,9 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   const closing: { close(): Promise<void> }[] = []
   const portcullis = new Map<number, Running>()
   const keys = new Map(TOKEN_ISSUERS.map((name) => [name, tokenKeys()]))
+  const tokens = new Map(
+    [adminToken('oscar'), adminToken('rita'), SIGNALS_TOKEN].map((file) => [file, aToken()]),
+  )
 
   const addressOf = (name: string): string => {
     const address = addresses.get(name)
@@ -107,6 +126,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
         keys,
         jwksUri: identityProvider.jwksUri,
         policyDirectory: options.policyDirectory ?? join(REPOSITORY, 'examples/mesh/policy'),
+        tokens,
       })
       const program = join(REPOSITORY, 'dist/cli/portcullis.js')
       const running = await processes.start(name, process.execPath, [program, 'serve', '--config', config], {
@@ -147,6 +167,34 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
         port: PORTS.inbound,
         tls: { ca: pki.web.rootPem, serverName: WEB_HOST },
       }),
+      administer: (who, method, path, body) =>
+        callHttp(
+          { host: addressOf('portcullis-1'), port: PORTS.api },
+          {
+            method,
+            path,
+            host: addressOf('portcullis-1'),
+            headers: {
+              authorization: `Bearer ${tokens.get(adminToken(who))}`,
+              ...(body !== undefined && { 'content-type': 'application/json' }),
+            },
+            ...(body !== undefined && { body: JSON.stringify(body) }),
+          },
+        ),
+      signal: async (event) =>
+        callHttp(
+          { host: addressOf('portcullis-1'), port: PORTS.public },
+          {
+            method: 'POST',
+            path: '/ssf/events',
+            host: addressOf('portcullis-1'),
+            headers: {
+              authorization: `Bearer ${tokens.get(SIGNALS_TOKEN)}`,
+              'content-type': 'application/secevent+jwt',
+            },
+            body: await identityProvider.securityEvent(event),
+          },
+        ),
       startPortcullis,
       portcullis: (index) => {
         const running = portcullis.get(index)
@@ -163,6 +211,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
       if (upstream) closing.push(upstream)
     }
     await startPortcullis(0)
+    await registerDevices(mesh)
     const hosts = new Map(services.map(({ name }) => [`${name}.shop.svc.cluster.local`, addressOf(name)]))
     const envoys = await Promise.all(
       services.map((service) => {
@@ -197,6 +246,25 @@ function startUpstream({ name, upstream }: Service, host: string): Promise<Upstr
   return upstream.kind === 'http'
     ? startHttpUpstream(name, host, upstream.port)
     : startTcpUpstream(host, upstream.port)
+}
+
+/** The laptops that the demo's people have. */
+async function registerDevices(mesh: Mesh): Promise<void> {
+  const answer = await mesh.administer('oscar', 'POST', '/v1/devices', {
+    reason: 'laptops handed out',
+    devices: OWNERS.map((owner) => Object.assign({ id: laptopOf(owner), owner }, IN_ORDER)),
+  })
+  if (answer.status !== '200') throw new Error(`devices were not taken: ${answer.status} ${answer.body}`)
+}
+
+const IN_ORDER = {
+  managed: true,
+  ownership: 'Corporate',
+  osPatched: true,
+  diskEncrypted: true,
+  firewall: true,
+  antivirus: true,
+  jailbroken: false,
 }
 
 /** Envoy says it is ready, and an HTTP service's has got a decision about some call. */

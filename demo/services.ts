@@ -23,6 +23,8 @@ export const PORTS = {
   mesh: 9191,
   edge: 9193,
   health: 8282,
+  public: 8280,
+  api: 9192,
 } as const
 
 /** Where the service's Envoy takes connections of others. */

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import { decodeJwt, type JWTPayload } from 'jose'
 import { mintServiceToken } from '../src/identity/token.js'
 import type { Mesh } from './mesh.js'
+import { laptopOf } from './people.js'
 
 const ALL_SCOPES = 'orders:read orders:write users:read users:write'
 
@@ -17,13 +18,19 @@ export const PEOPLE = {
   'paula, payments': { sub: 'paula', roles: ['payment-processor'] },
   'root, MFA': { sub: 'root', roles: ['admin'], mfa_verified: true },
   'root, no MFA': { sub: 'root', roles: ['admin'] },
+  'dora, data scientist': { sub: 'dora', roles: ['data-scientist'], scope: ALL_SCOPES },
+  dan: { sub: 'dan', scope: ALL_SCOPES },
+  'dan, MFA': { sub: 'dan', scope: ALL_SCOPES, mfa_verified: true },
 } as const satisfies Record<string, JWTPayload>
 
 export type Person = keyof typeof PEOPLE
 
 /** An `authorization` value. */
 export async function bearer(mesh: Mesh, person: Person, other: JWTPayload = {}): Promise<string> {
-  return `Bearer ${await mesh.identityProvider.userToken({ ...PEOPLE[person], ...other })}`
+  const claims: JWTPayload = { ...PEOPLE[person], ...other }
+  // Everybody calls from a laptop of their own unless said otherwise.
+  const device_id = laptopOf(claims.sub ?? '')
+  return `Bearer ${await mesh.identityProvider.userToken({ device_id, ...claims })}`
 }
 
 export type ServiceTokenChoices = {

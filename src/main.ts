@@ -8,6 +8,7 @@ import { startPublicServer } from './adapters/http/public.js'
 import { createLineSink } from './adapters/line-sink.js'
 import { createMetrics } from './adapters/metrics.js'
 import { writeSecurityEvent } from './audit/security-event.js'
+import { writeSignalEvent } from './audit/signal-event.js'
 import { authorize, type Identify, type Lookups } from './authorize.js'
 import type { Config, ListenerConfig } from './config/config.js'
 import { createCheck } from './ext-authz/check.js'
@@ -17,11 +18,13 @@ import type { ReplayGuard } from './identity/replay.js'
 import { type LiveTls, openTls, readAllTls, watchTls } from './main/listener-tls.js'
 import type { LiveAgent } from './main/live-agent.js'
 import { openAssertions } from './main/live-assertions.js'
+import { openAdmin } from './main/live-admin.js'
 import { openAlertSinks } from './main/alert-sinks.js'
 import { openFeedback } from './main/feedback.js'
 import { openKeys } from './main/live-keys.js'
 import { openPlaces } from './main/live-place.js'
 import { openPolicy } from './main/live-policy.js'
+import { type LiveSsf, openSsf } from './main/live-ssf.js'
 import { openState } from './main/live-state.js'
 import { openTrust } from './main/live-trust.js'
 import { jsonLog, type Log, messageOf, StartFailure } from './main/log.js'
@@ -44,6 +47,9 @@ export type StartOptions = {
   readonly replayGuard?: ReplayGuard
 }
 
+/** How long the record of a signal waits for room, milliseconds. */
+const SIGNAL_WAIT_MS = 2000
+
 /** A bundle that comes or a sink that breaks is in grpc.health this much later at most. */
 const READINESS_LOOK_MS = 500
 
@@ -54,6 +60,8 @@ export type Running = {
   readonly health: string | undefined
   /** The same of the public server. */
   readonly public: string | undefined
+  /** And of the admin API. */
+  readonly admin: string | undefined
   /** Drains: not serving, then no new calls, then what was accepted is answered and written. */
   stop(): Promise<void>
 }
@@ -107,6 +115,7 @@ async function open(
     store,
     risk: () => policy.current.risk,
     alert: (alert) => alertSinks.send(writeAlert(alert)),
+    tell: alertSinks.send,
     accessLogs: config.accessLogService.enabled,
     nowMs,
   })
@@ -128,10 +137,47 @@ async function open(
     for (const { listener } of listeners) listener.setServing(isReady())
   }
   const metrics = createMetrics()
-  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given: feedback.given })
+  const identifyCaller: Identify = ({ request, listener, nowMs: at }, target, matrix) =>
+    identify(request, listener, target, (id) => serviceOfIdentity(matrix, id)?.id, verifiers, at)
+
+  const places = {
+    placeOf: (ip: string) => livePlaces.placeOf(ip),
+    isMalicious: (ip: string) => livePlaces.isMalicious(ip),
+    header: config.geo?.kind === 'header' ? config.geo.name : undefined,
+  }
+  const lookups: Lookups = {
+    identify: identifyCaller,
+    recall: (subjects, at) => recall(subjects, store, at),
+    locate: ({ request, listener }, identity) => locate(request, listener, identity, places),
+    consume: (use) => store.consume(use),
+    signals: config.ssf.transmitters.length > 0,
+  }
+  const admin = await openAdmin(config, {
+    store,
+    policy,
+    lookups,
+    record: sink.accept,
+    tell: alertSinks.send,
+    log,
+    nowMs,
+  })
+  if (admin) undo.push(() => admin.close())
+  const ssf = openSsf(
+    config,
+    keys,
+    store,
+    { log, audit: (signal) => void sink.accept(writeSignalEvent(signal), SIGNAL_WAIT_MS) },
+    nowMs,
+  )
+  undo.push(() => ssf.close())
+  const { given } = feedback
+  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given, ssf })
   const parts = {
-    record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) =>
-      sink.accept(writeSecurityEvent(event), waitMs),
+    record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) => {
+      const line = writeSecurityEvent(event)
+      admin?.noteEvent(line)
+      return sink.accept(line, waitMs)
+    },
     learn: feedback.learn,
     observe: metrics.observe,
     report: (error: unknown) => log('error', 'a decision failed', { problem: stackOf(error) }),
@@ -152,19 +198,6 @@ async function open(
     defaultDeadlineMs: config.limits.deadlineMs,
     nowMs,
     clockUs: () => performance.now() * 1000,
-  }
-  const identifyCaller: Identify = ({ request, listener, nowMs: at }, target, matrix) =>
-    identify(request, listener, target, (id) => serviceOfIdentity(matrix, id)?.id, verifiers, at)
-
-  const places = {
-    placeOf: (ip: string) => livePlaces.placeOf(ip),
-    isMalicious: (ip: string) => livePlaces.isMalicious(ip),
-    header: config.geo?.kind === 'header' ? config.geo.name : undefined,
-  }
-  const lookups: Lookups = {
-    identify: identifyCaller,
-    recall: (subjects, at) => recall(subjects, store, at),
-    locate: ({ request, listener }, identity) => locate(request, listener, identity, places),
   }
 
   for (const rules of config.listeners) {
@@ -196,6 +229,7 @@ async function open(
               policyProblems: policy.lastProblems,
               trustProblems: trust.health().problems,
               placeProblems: livePlaces.problems(),
+              signalProblems: problemsOf(ssf.health()),
               state: stateDetail(store.health()),
               audit: sink.broken ?? 'ok',
             },
@@ -208,7 +242,7 @@ async function open(
   const publicServer = config.public.listen
     ? await orStartFailure(
         'public',
-        startPublicServer({ listen: config.public.listen, jwks: assertions.jwks }),
+        startPublicServer({ listen: config.public.listen, jwks: assertions.jwks, events: ssf.push }),
       )
     : undefined
   if (publicServer) undo.push(() => publicServer.close())
@@ -222,9 +256,12 @@ async function open(
     listeners: listeners.map(({ name, listener }) => ({ name, address: listener.address })),
     health: health?.address,
     public: publicServer?.address,
+    admin: admin?.address,
     stop: () => {
       serving = false
       return everyStep([
+        // What it changes is audited, so it ends first.
+        () => admin?.close(),
         () => Promise.all(listeners.map(({ listener }) => listener.drain(config.drain))),
         () => sink.drain(config.drain.timeoutMs),
         () => alertSinks.drain(config.drain.timeoutMs),
@@ -256,6 +293,12 @@ async function listen(
   )
   const watcher = tls && watchTls(name, tls, agents, (renewed) => listener.updateTls(renewed), log)
   return { listener, watcher }
+}
+
+function problemsOf(transmitters: ReturnType<LiveSsf['health']>): string[] {
+  return [...transmitters].flatMap(([issuer, { problem }]) =>
+    problem === undefined ? [] : [`${issuer}: ${problem}`],
+  )
 }
 
 function stateDetail({ standing, problem, lostBeforeMs }: StoreHealth): Readonly<Record<string, string>> {

@@ -1,11 +1,15 @@
+import type { LiveGrant } from '../grants/live-grant.js'
 import type { UserPrincipal, WorkloadPrincipal } from '../identity/principal.js'
 import type { StateDelta } from '../state/record.js'
 import type { SubjectKeys } from '../state/subjects.js'
 import type { Mode } from './mode.js'
 import type { Reason, RefusalReason } from './reason.js'
 
-/** What the upstream must hold to, sent in the obligations header and as dynamic metadata. */
-export type Obligation = 'read-only' | 'no-download'
+/**
+ * What the upstream must hold to, sent in the obligations header and as dynamic metadata: kebab-case, for example
+ * `read-only`, `no-download`, `watermark-documents`.
+ */
+export type Obligation = string
 
 /** Where a rule was written, for example `shop/payment.yaml:31:7`. */
 export type RuleSource = string
@@ -25,6 +29,16 @@ export type DpopChallenge = {
   readonly error: 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce'
   /** Sent as `DPoP-Nonce`. */
   readonly nonce: string | undefined
+}
+
+/** What the DataPolicy of an endpoint asks of the record of its calls. */
+export type DataAudit = {
+  readonly name: string
+  readonly level: 'Metadata' | 'Full'
+  /** As written, for example `7y`; for whoever keeps the events. */
+  readonly retention: string | undefined
+  /** Every access is told at once. */
+  readonly alert: boolean
 }
 
 /** A refusal by one of the steps, before the target's mode is applied. */
@@ -48,6 +62,9 @@ export type Lessons = {
   readonly noted: readonly StateDelta[]
   /** What must not be lost once the caller was told. */
   readonly committed: readonly StateDelta[]
+  /** The decision ended the session, or put the workload into quarantine: the name of the record. */
+  readonly ended: string | undefined
+  readonly quarantined: string | undefined
 }
 
 /** The one answer to a request, with everything that its event, its metrics and `check` show. */
@@ -81,6 +98,15 @@ export type Decision = {
   /** Whose records count what this call leads to. */
   readonly subjects?: SubjectKeys | undefined
   readonly obligations: readonly Obligation[]
+  /** Posture score of the user's device, 0..100, and its tier; absent where no inventory is kept. */
+  readonly devicePosture?: number | undefined
+  readonly deviceTier?: string | undefined
+  /** The grant that the call passed by, or that it would pass by. */
+  readonly grantId?: string | undefined
+  /** The same, with what a use of them takes. */
+  readonly grants?: readonly LiveGrant[] | undefined
+  /** Of the endpoint's data. */
+  readonly data?: DataAudit | undefined
   readonly stepUp?: StepUp | undefined
   readonly scopes?: readonly string[] | undefined
   readonly dpop?: DpopChallenge | undefined

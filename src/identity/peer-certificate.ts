@@ -79,7 +79,12 @@ export async function verifyLeafCertificate(
   return {
     ok: true,
     spiffeId,
-    workload: { spiffeId, verifiedBy: 'certificate', certificateSha256: leaf.sha256Hex },
+    workload: {
+      spiffeId,
+      verifiedBy: 'certificate',
+      certificateSha256: leaf.sha256Hex,
+      certificate: { serialHex: leaf.serialHex, notBeforeMs: leaf.notBeforeMs },
+    },
     notBeforeMs: answer.notBeforeMs,
     notAfterMs: answer.notAfterMs,
     lifetimeMs: leaf.notAfterMs - leaf.notBeforeMs,

@@ -7,6 +7,8 @@ export type WorkloadPrincipal = {
   readonly verifiedBy: 'certificate' | 'principal' | 'forwarded' | 'service-token' | 'jwt-svid'
   /** SHA-256 of the leaf's DER, lower-case hex, where there was a certificate. */
   readonly certificateSha256?: string | undefined
+  /** The leaf's serial number in lower-case hex, and its own notBefore, where there was a certificate to read. */
+  readonly certificate?: { readonly serialHex: string; readonly notBeforeMs: number } | undefined
   /** The trusted proxy that named the caller; it needs the edge too. */
   readonly via?: { readonly spiffeId: SpiffeId } | undefined
 }

@@ -17,11 +17,15 @@ export type LiveKeys = {
 }
 
 /**
- * Opens every issuer's keys. A file that can't be read or a URL that may not be fetched is a StartFailure; a key
+ * Opens the keys of every issuer and every transmitter of signals. A file that can't be read or a URL that may not be fetched is a StartFailure; a key
  * server that doesn't answer is not: calls with tokens of its issuers are refused until it does.
  */
 export async function openKeys(config: Config, log: Log, nowMs: () => number): Promise<LiveKeys> {
-  const locations = [...config.serviceTokens.issuers.values(), ...config.userTokens.issuers]
+  const locations = [
+    ...config.serviceTokens.issuers.values(),
+    ...config.userTokens.issuers,
+    ...config.ssf.transmitters,
+  ]
     .map(({ keys }) => keys)
     .filter((keys) => keys !== undefined)
   const sources = new Map<string, FileKeySource | UrlKeySource>()

@@ -1,13 +1,13 @@
 import { listPolicyFiles, readFileBounded } from '../adapters/files.js'
 import type { Config } from '../config/config.js'
 import { loadPolicy, type LoadedPolicy, type Policy } from '../policy/load-policy.js'
-import { formatProblem } from '../schema/problem.js'
+import { formatProblem, type Problem } from '../schema/problem.js'
 import { type Log, StartFailure } from './log.js'
 import { watched } from './watched.js'
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024
 
-type PolicyPlace = Pick<Config, 'policy' | 'trustDomain' | 'trustDomains' | 'geo'>
+type PolicyPlace = Pick<Config, 'policy' | 'trustDomain' | 'trustDomains' | 'geo' | 'deviceInventory'>
 
 /**
  * The policy in force, reloaded when its directory changes. A directory with any error is refused whole:
@@ -15,6 +15,10 @@ type PolicyPlace = Pick<Config, 'policy' | 'trustDomain' | 'trustDomains' | 'geo
  */
 export type LivePolicy = {
   readonly current: Policy
+  /** Milliseconds since the epoch. */
+  readonly loadedAtMs: number
+  /** The newest reading, where it was refused. */
+  readonly refused: { readonly atMs: number; readonly problems: readonly Problem[] } | undefined
   /** Problems of the newest reading that was refused; empty when the policy in force is the newest. */
   readonly lastProblems: readonly string[]
   close(): void
@@ -23,6 +27,8 @@ export type LivePolicy = {
 /** Throws StartFailure with every problem of the directory. */
 export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePolicy> {
   let current: Policy | undefined
+  let loadedAtMs = 0
+  let refusedReading: LivePolicy['refused']
   let lastProblems: readonly string[] = []
   const read = async (): Promise<void> => {
     const loaded = await load(place)
@@ -30,10 +36,12 @@ export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePoli
       const problems = loaded.problems.map(formatProblem)
       if (!current) throw new StartFailure(problems)
       lastProblems = problems
+      refusedReading = { atMs: Date.now(), problems: loaded.problems }
       log('error', 'policy refused, the old one stays', { revision: current.revision, problems })
       return
     }
     lastProblems = []
+    refusedReading = undefined
     const { policy, warnings } = loaded
     if (policy.revision === current?.revision) return
     log('info', current ? 'policy reloaded' : 'policy loaded', {
@@ -43,12 +51,19 @@ export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePoli
     if (warnings.length > 0) log('warn', 'policy warnings', { warnings: warnings.map(formatProblem) })
     if (!current) for (const inert of policy.inert) log('info', `built-in rule without a source: ${inert}`)
     current = policy
+    loadedAtMs = Date.now()
   }
   const reading = await watched([place.policy.directory], read, 'policy', log)
   return {
     get current() {
       if (!current) throw new Error('a policy was read and is not there')
       return current
+    },
+    get loadedAtMs() {
+      return loadedAtMs
+    },
+    get refused() {
+      return refusedReading
     },
     get lastProblems() {
       return lastProblems
@@ -57,7 +72,13 @@ export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePoli
   }
 }
 
-async function load({ policy, trustDomain, trustDomains, geo }: PolicyPlace): Promise<LoadedPolicy> {
+async function load({
+  policy,
+  trustDomain,
+  trustDomains,
+  geo,
+  deviceInventory,
+}: PolicyPlace): Promise<LoadedPolicy> {
   const { directory } = policy
   const listed = await listPolicyFiles(directory)
   if (!listed.ok) return refused([listed.problem])
@@ -73,6 +94,7 @@ async function load({ policy, trustDomain, trustDomains, geo }: PolicyPlace): Pr
     localTrustDomain: trustDomain,
     trustDomains: [...trustDomains.keys()],
     hasPlaces: geo !== undefined,
+    hasDevices: deviceInventory.enabled,
     directory,
   })
 }

@@ -5,6 +5,7 @@ import type { StateStore } from '../state/store.js'
 import type { LineSink } from '../adapters/line-sink.js'
 import { type Metrics, PROCESS_METRICS } from '../adapters/metrics.js'
 import type { LiveKeys } from './live-keys.js'
+import type { LiveSsf } from './live-ssf.js'
 import type { LiveTrust } from './live-trust.js'
 import type { LivePolicy } from './live-policy.js'
 import type { BundleHealth } from './trust-state.js'
@@ -20,12 +21,14 @@ export type Measured = {
   readonly store: StateStore
   readonly alertSinks: AlertSinks
   readonly given: Feedback['given']
+  readonly ssf: Pick<LiveSsf, 'health'>
 }
 
 /** What /metrics tells beside decisions. Labels come from the configuration and the policy, never from a request. */
 export function registerMetrics(measured: Measured): void {
-  const { metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given } = measured
+  const { metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given, ssf } = measured
   registerTrustMetrics(metrics, trust)
+  registerSignalMetrics(metrics, ssf)
   for (const metric of PROCESS_METRICS) metrics.register(metric)
   metrics.register({
     name: 'portcullis_policy_info',
@@ -149,6 +152,30 @@ function registerFeedbackMetrics(metrics: Metrics, given: NonNullable<Feedback['
       Object.entries({ taken: given.taken, ...given.notTaken }).map(([outcome, value]) => ({
         labels: { outcome },
         value,
+      })),
+  })
+}
+
+/** Labels are the issuers of transmitters in the configuration. */
+function registerSignalMetrics(metrics: Metrics, ssf: Pick<LiveSsf, 'health'>): void {
+  const outcomes = ['accepted', 'ignored', 'repeated', 'refused', 'unavailable'] as const
+  metrics.register({
+    name: 'portcullis_signals_total',
+    help: 'Security events that transmitters sent. Ignored and repeated ones are accepted too.',
+    type: 'counter',
+    read: () =>
+      [...ssf.health()].flatMap(([transmitter, health]) =>
+        outcomes.map((outcome) => ({ labels: { transmitter, outcome }, value: health[outcome] })),
+      ),
+  })
+  metrics.register({
+    name: 'portcullis_signal_problem',
+    help: '1 while signals of the transmitter may be missing: its stream is paused, or it can not be asked.',
+    type: 'gauge',
+    read: () =>
+      [...ssf.health()].map(([transmitter, { problem }]) => ({
+        labels: { transmitter },
+        value: problem === undefined ? 0 : 1,
       })),
   })
 }

@@ -3,6 +3,8 @@ import { BaselinePolicySchema } from '../segmentation/baseline-policy.js'
 import { ServicePolicySchema } from '../segmentation/service-policy.js'
 import { RiskPolicySchema } from '../risk/risk-policy.js'
 import { AdaptivePolicySchema } from '../session/adaptive-schema.js'
+import { DataPolicySchema } from '../data/data-schema.js'
+import { DevicePolicySchema } from '../device/device-schema.js'
 
 /** The group that all kinds of ours belong to. */
 export const API_GROUP = 'portcullis.dev'
@@ -13,7 +15,6 @@ export const kinds: ReadonlyMap<string, TSchema> = new Map<string, TSchema>([
   ['BaselinePolicy', BaselinePolicySchema],
   ['AdaptivePolicy', AdaptivePolicySchema],
   ['RiskPolicy', RiskPolicySchema],
+  ['DevicePolicy', DevicePolicySchema],
+  ['DataPolicy', DataPolicySchema],
 ])
-
-/** Kinds of the format that this version doesn't act on; a document of theirs is refused, never ignored. */
-export const UNSUPPORTED_KINDS: ReadonlySet<string> = new Set(['DevicePolicy', 'DataPolicy'])

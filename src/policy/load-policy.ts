@@ -1,5 +1,9 @@
 import { type Problem, sortProblems } from '../schema/problem.js'
-import { compileRisk, type RiskDocument } from '../risk/compile-risk.js'
+import { compileData } from '../data/compile-data.js'
+import type { DataPolicies } from '../data/data-policy.js'
+import { compileDevices } from '../device/compile-device.js'
+import type { DevicePolicy } from '../device/device-policy.js'
+import { compileRisk } from '../risk/compile-risk.js'
 import type { RiskPolicy } from '../risk/risk-policy.js'
 import { compileMatrix } from '../segmentation/compile.js'
 import { Directory, type Surroundings } from '../segmentation/directory.js'
@@ -15,6 +19,9 @@ export type Policy = {
   readonly matrix: Matrix
   readonly adaptive: AdaptivePolicy
   readonly risk: RiskPolicy
+  readonly device: DevicePolicy
+  readonly classifications: DataPolicies
+  readonly usesGrants: boolean
   /** SHA-256 of the files' names and bytes, hex. */
   readonly revision: string
   readonly documents: number
@@ -33,7 +40,11 @@ export type LoadedPolicy =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** What another document of the directory defines: while one is unreadable, its absence says nothing. */
-const LINK_CODES: ReadonlySet<string> = new Set(['unknown-service', 'unknown-endpoint'])
+const LINK_CODES: ReadonlySet<string> = new Set([
+  'unknown-service',
+  'unknown-endpoint',
+  'unknown-data-policy',
+])
 
 /**
  * Reads, checks, links and compiles the files of a policy directory. One error refuses the whole of it, and
@@ -46,12 +57,19 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
 
   const nameOf = relativeTo(options.directory)
   const revision = revisionOf(files.map(({ file, text }) => ({ file: nameOf(file), text })))
+  const about = (document: PolicyDocument): Written => writtenBy(document, nameOf, partial, problems)
+  const classifications = compileData(
+    documents.flatMap((document) =>
+      document.kind === 'DataPolicy' ? [{ ...pick(document), ...about(document) }] : [],
+    ),
+  )
   const matrix = compileMatrix({
     documents: documents.flatMap((document, index) =>
-      document.kind === 'AdaptivePolicy' || document.kind === 'RiskPolicy'
-        ? []
-        : [{ ...document, index, sourceOf: sourceOf(document, nameOf) }],
+      document.kind === 'ServicePolicy' || document.kind === 'BaselinePolicy'
+        ? [{ ...document, index, sourceOf: sourceOf(document, nameOf) }]
+        : [],
     ),
+    dataPolicies: classifications,
     ...options,
     revision,
   })
@@ -61,14 +79,24 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
     if (partial && LINK_CODES.has(code)) continue
     problems.push({ severity, code, message, position: documents[document]?.source.positionOf(pointer) })
   }
+  const directory = directoryOf(documents, options, classifications)
   const adaptive = compileAdaptive(
     documents.flatMap((document) =>
-      document.kind === 'AdaptivePolicy' ? [adaptiveOf(document, nameOf, partial, problems)] : [],
+      document.kind === 'AdaptivePolicy' ? [{ ...pick(document), ...about(document) }] : [],
     ),
-    directoryOf(documents, options),
+    directory,
   )
   const risk = compileRisk(
-    documents.flatMap((document) => (document.kind === 'RiskPolicy' ? [riskOf(document, problems)] : [])),
+    documents.flatMap((document) =>
+      document.kind === 'RiskPolicy' ? [{ ...pick(document), ...about(document) }] : [],
+    ),
+  )
+  const device = compileDevices(
+    documents.flatMap((document) =>
+      document.kind === 'DevicePolicy' ? [{ ...pick(document), ...about(document) }] : [],
+    ),
+    directory,
+    options.hasDevices,
   )
   if (!matrix.ok || problems.some(({ severity }) => severity === 'error')) {
     return { ok: false, problems: sortProblems(problems) }
@@ -79,11 +107,14 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
       matrix: matrix.matrix,
       adaptive,
       risk,
+      device,
+      classifications,
+      usesGrants: usesGrants(matrix.matrix, classifications),
       revision,
       documents: documents.length,
-      inert: adaptive.inert,
+      inert: [...adaptive.inert, ...device.inert],
     },
-    warnings: sortProblems([...problems, ...policyWarnings(documents)]),
+    warnings: sortProblems([...problems, ...policyWarnings(documents), ...unencrypted(documents)]),
   }
 }
 
@@ -110,15 +141,11 @@ function sourceOf({ source }: PolicyDocument, nameOf: NameOf): AdaptiveDocument[
   }
 }
 
-function adaptiveOf(
-  document: Extract<PolicyDocument, { kind: 'AdaptivePolicy' }>,
-  nameOf: NameOf,
-  partial: boolean,
-  problems: Problem[],
-): AdaptiveDocument {
+/** Where a document's parts are written, and where its faults go. */
+type Written = Pick<AdaptiveDocument, 'sourceOf' | 'report'>
+
+function writtenBy(document: PolicyDocument, nameOf: NameOf, partial: boolean, problems: Problem[]): Written {
   return {
-    metadata: document.metadata,
-    spec: document.spec,
     sourceOf: sourceOf(document, nameOf),
     report: (pointer, message, code) => {
       if (partial && LINK_CODES.has(code)) return
@@ -127,21 +154,43 @@ function adaptiveOf(
   }
 }
 
-function riskOf(
-  { metadata, spec, source }: Extract<PolicyDocument, { kind: 'RiskPolicy' }>,
-  problems: Problem[],
-): RiskDocument {
-  return {
-    metadata,
-    spec,
-    report: (pointer, message, code) =>
-      problems.push({ severity: 'error', code, message, position: source.positionOf(pointer) }),
-  }
+function pick<Document extends { readonly metadata: unknown; readonly spec: unknown }>({
+  metadata,
+  spec,
+}: Document): Pick<Document, 'metadata' | 'spec'> {
+  return { metadata, spec }
+}
+
+function usesGrants({ grantOnlyRoles }: Matrix, classifications: DataPolicies): boolean {
+  const approved = [...classifications.values()].some(({ access }) =>
+    access.some(({ needsApproval }) => needsApproval),
+  )
+  return approved || grantOnlyRoles.size > 0
+}
+
+/** Events can be asked to be encrypted, and what writes them must be able to. */
+function unencrypted(documents: readonly PolicyDocument[]): Problem[] {
+  return documents.flatMap((document) =>
+    document.kind === 'DataPolicy' && document.spec.audit?.encryption
+      ? [
+          {
+            severity: 'warning',
+            code: 'not-encrypted',
+            message: 'no audit sink of this version encrypts: what keeps the events must',
+            position: document.source.positionOf(['spec', 'audit', 'encryption']),
+          },
+        ]
+      : [],
+  )
 }
 
 /** The services in the order in which the matrix numbers them. */
-function directoryOf(documents: readonly PolicyDocument[], options: LoadOptions): Directory {
-  const directory = new Directory(options)
+function directoryOf(
+  documents: readonly PolicyDocument[],
+  options: LoadOptions,
+  dataPolicies: DataPolicies,
+): Directory {
+  const directory = new Directory(options, dataPolicies)
   for (const { kind, metadata } of documents) {
     if (kind !== 'ServicePolicy') continue
     const id = `${metadata.namespace ?? 'default'}/${metadata.name}`

@@ -8,8 +8,10 @@ import { BaselinePolicySchema } from '../segmentation/baseline-policy.js'
 import { ServicePolicySchema } from '../segmentation/service-policy.js'
 import { API_VERSION } from '../segmentation/vocabulary.js'
 import { AdaptivePolicySchema } from '../session/adaptive-schema.js'
+import { DataPolicySchema } from '../data/data-schema.js'
+import { DevicePolicySchema } from '../device/device-schema.js'
 import { RiskPolicySchema } from '../risk/risk-policy.js'
-import { API_GROUP, kinds, UNSUPPORTED_KINDS } from './kinds.js'
+import { API_GROUP, kinds } from './kinds.js'
 
 /** A file's name, as problems and rule sources show it, and its content. */
 export type PolicyFile = { readonly file: string; readonly text: string | Uint8Array }
@@ -20,6 +22,8 @@ export type PolicyDocument = { readonly source: SourcedDocument } & (
   | ({ readonly kind: 'BaselinePolicy' } & Pick<Static<typeof BaselinePolicySchema>, 'metadata' | 'spec'>)
   | ({ readonly kind: 'AdaptivePolicy' } & Pick<Static<typeof AdaptivePolicySchema>, 'metadata' | 'spec'>)
   | ({ readonly kind: 'RiskPolicy' } & Pick<Static<typeof RiskPolicySchema>, 'metadata' | 'spec'>)
+  | ({ readonly kind: 'DevicePolicy' } & Pick<Static<typeof DevicePolicySchema>, 'metadata' | 'spec'>)
+  | ({ readonly kind: 'DataPolicy' } & Pick<Static<typeof DataPolicySchema>, 'metadata' | 'spec'>)
 )
 
 export type ReadDocuments = {
@@ -87,12 +91,14 @@ function readDocument(source: SourcedDocument): Read | undefined {
       return fit(AdaptivePolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
     case 'RiskPolicy':
       return fit(RiskPolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
+    case 'DevicePolicy':
+      return fit(DevicePolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
+    case 'DataPolicy':
+      return fit(DataPolicySchema, source, ({ metadata, spec }) => ({ source, kind, metadata, spec }))
     case undefined:
       return refuse(undefined, '`kind` is missing', 'missing-field')
     default:
-      return UNSUPPORTED_KINDS.has(kind)
-        ? refuse('kind', `${kind} is not supported by this version`, 'not-supported')
-        : refuse('kind', unknownKind(kind), 'unknown-kind')
+      return refuse('kind', unknownKind(kind), 'unknown-kind')
   }
 }
 
@@ -144,13 +150,13 @@ function isMeantAsOurs(apiVersion: string, kind: string | undefined): boolean {
   const slash = apiVersion.indexOf('/')
   const group = slash < 0 ? apiVersion : apiVersion.slice(0, slash)
   if (group === API_GROUP) return true
-  const isOurKind = kind !== undefined && (kinds.has(kind) || UNSUPPORTED_KINDS.has(kind))
+  const isOurKind = kind !== undefined && kinds.has(kind)
   return isOurKind && nearestName(group, [API_GROUP]) !== undefined
 }
 
 function unknownKind(kind: string): string {
   if (kind === 'Configuration') return 'a Configuration belongs in portcullis.yaml, not among policies'
-  const near = nearestName(kind, [...kinds.keys(), ...UNSUPPORTED_KINDS])
+  const near = nearestName(kind, [...kinds.keys()])
   return `no kind \`${kind}\`${near === undefined ? '' : `; did you mean \`${near}\`?`}`
 }
 

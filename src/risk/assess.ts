@@ -10,6 +10,7 @@ import {
   sessionTimes,
   terminationOf,
 } from '../session/session-limits.js'
+import { accountRefusal, certificateRevoked } from '../signals/told.js'
 import { showsFactor } from '../session/step-up.js'
 import type { Recalled } from '../state/recall.js'
 import { type EffectiveRisk, effectiveRisk } from './effective-risk.js'
@@ -18,6 +19,7 @@ import { NO_RISK, type RiskScore, scoreUser, scoreWorkload } from './score.js'
 import type { Located } from './locate.js'
 import { judgeSession } from './session-verdict.js'
 import { type Sighting, userAgentKey } from './sighting.js'
+import { highest, withExternal } from './external.js'
 import { judgeWorkload, quarantineOf } from './workload-verdict.js'
 
 /** What state and risk say of one call. */
@@ -45,6 +47,8 @@ export type Assessed = {
   /** The path as decided on. */
   readonly path: string
   readonly located: Located
+  /** Undefined where no inventory is kept, or there is no user. */
+  readonly device: Sighting['device']
   readonly nowMs: number
 }
 
@@ -66,7 +70,9 @@ export function assess(
   const standing =
     (verified.workload && quarantineOf(known.workload, nowMs)) ??
     (verified.workload?.via && quarantineOf(known.proxy, nowMs)) ??
+    revokedBySignal(verified.workload, known) ??
     (verified.user && terminationOf(known.session, known.user, verified.user, nowMs)) ??
+    (verified.user && accountRefusal(known, verified.user, nowMs)) ??
     (user &&
       known.session &&
       evaluateSession(known.session, user, endpoint, limits, known.lostBeforeMs, nowMs))
@@ -82,10 +88,14 @@ export function assess(
       quarantine: false,
     }
   }
+  const { external: levels } = policy
+  const externalOfUser = user && highest([known.user, known.session, known.email, known.named], levels, nowMs)
+  const externalOfWorkload = workload && highest([known.workload], levels, nowMs)
   const ofUser = user ? scoreUser(known.user, sightingOf(call, user), policy, known.address) : NO_RISK
-  const ofWorkload = workload ? scoreWorkload(known.workload, policy, nowMs) : NO_RISK
+  const computed = workload ? scoreWorkload(known.workload, policy, nowMs) : NO_RISK
+  const ofWorkload = externalOfWorkload ? withExternal(computed, externalOfWorkload) : computed
   const verdict = user ? judgeSession(ofUser.findings, user, policy, limits.maxAuthAgeMs, nowMs) : NO_VERDICT
-  const workloadVerdict = judgeWorkload(ofWorkload, policy)
+  const workloadVerdict = judgeWorkload(ofWorkload, policy, computed.score)
   const enforced = mode === 'Enforce'
   // What is over already is not ended again.
   const terminate = enforced && verdict.terminate && standing === undefined
@@ -96,13 +106,25 @@ export function assess(
   return {
     standing: standing ?? (terminate ? ofSession : undefined),
     verdicts: [workloadVerdict.refusal, verdict.terminate && enforced ? undefined : ofSession],
-    risk: effectiveRisk(user, policy.signals, ofUser, ofWorkload),
+    risk: effectiveRisk(user, policy.signals, ofUser, ofWorkload, externalOfUser),
     // Whoever calls with a session that is over teaches nothing about its user.
     user: standing ? NO_RISK : ofUser,
     session: times,
     terminate,
     quarantine: enforced && workloadVerdict.quarantine && standing?.reason !== 'quarantined',
   }
+}
+
+/** A certificate that somebody revoked by a signal, where it can be told which one was shown. */
+function revokedBySignal(
+  workload: Identity['workload'],
+  { workload: record }: Recalled,
+): Refusal | undefined {
+  const { certificate } = workload ?? {}
+  if (!certificate || !certificateRevoked(record, certificate.serialHex, certificate.notBeforeMs)) {
+    return undefined
+  }
+  return { reason: 'certificate-revoked', message: 'the certificate was revoked by a signal of its issuer' }
 }
 
 function sightingOf(call: Assessed, user: UserPrincipal): Sighting {
@@ -115,6 +137,7 @@ function sightingOf(call: Assessed, user: UserPrincipal): Sighting {
     // To send none is a way of calling too.
     agent: request.http && userAgentKey(request.http.headers.get('user-agent') ?? ''),
     deviceId: user.deviceId,
+    device: call.device,
     zone: user.zone,
     answeredMs: showsFactor(user, 'mfa') ? user.authTimeMs : undefined,
     path: request.http ? call.path : undefined,

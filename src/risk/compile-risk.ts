@@ -47,6 +47,17 @@ const BUILT_IN: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ['factors.fanOut.targets', 24],
   ['factors.fanOut.window', '10m'],
   ['factors.tokenReplay.points', 40],
+  [
+    'factors.devicePosture.tiers',
+    [
+      { above: 50, points: 20 },
+      { above: 70, points: 40 },
+    ],
+  ],
+  ['external.low', 0],
+  ['external.medium', 55],
+  ['external.high', 80],
+  ['external.expireAfter', '24h'],
   ['signals.mediumFrom', 1],
   ['signals.highFrom', 3],
   ['signals.leastPoints', 15],
@@ -107,6 +118,15 @@ export function compileRisk(documents: readonly RiskDocument[]): RiskPolicy {
       windowMs: ms('factors.fanOut.window'),
     },
     tokenReplay: { points: points('tokenReplay') },
+    devicePosture: { tiers: tiers('factors.devicePosture.tiers') },
+    external: {
+      points: {
+        low: number('external.low'),
+        medium: number('external.medium'),
+        high: number('external.high'),
+      },
+      expireAfterMs: ms('external.expireAfter'),
+    },
     expireAfterMs: ms('expireAfter'),
     signals: {
       mediumFrom: number('signals.mediumFrom'),
@@ -183,6 +203,8 @@ function settingsOf(spec: RiskDocument['spec'], by: string, report: Report): Set
 /** Pairs of thresholds whose first must not exceed the second. */
 const RISING: readonly (readonly [low: string, high: string])[] = [
   ['signals.mediumFrom', 'signals.highFrom'],
+  ['external.low', 'external.medium'],
+  ['external.medium', 'external.high'],
   ['session.stepUpAbove', 'session.terminateAbove'],
   ['workload.denyAbove', 'workload.quarantineAbove'],
   ['alerts.mediumAbove', 'alerts.highAbove'],

@@ -20,28 +20,32 @@ export type EffectiveRisk = {
 const NONE: EffectiveRisk = { score: 0, factors: [], level: 'low', sources: [] }
 
 /**
- * Effective risk: the highest of what was computed about the user and the workload and of what the user's token claims
- * itself. A token can raise the risk of its bearer and never lower what others found. Source: REQUIREMENTS R2.
+ * Effective risk: the highest of what was computed about the user and the workload, of what others told of either, and
+ * of what the user's token claims itself. A token can raise the risk of its bearer and never lower what others found.
+ * Source: REQUIREMENTS R2.
  */
 export function effectiveRisk(
   user: UserPrincipal | undefined,
   signals: RiskPolicy['signals'],
   ofUser: RiskScore = NO_RISK,
   ofWorkload: RiskScore = NO_RISK,
+  external?: Finding,
 ): EffectiveRisk {
   const claimed = user?.riskScore ?? 0
-  if (claimed === 0 && ofUser.findings.length === 0 && ofWorkload.findings.length === 0) return NONE
+  if (!external && claimed === 0 && ofUser.findings.length === 0 && ofWorkload.findings.length === 0)
+    return NONE
   const claim: readonly Finding[] =
     user && claimed > 0 ? [{ factor: 'token-claim', points: claimed, beganMs: riskBeganMs(user) }] : []
   const computed = [...ofUser.findings, ...ofWorkload.findings]
   return {
-    score: Math.max(claimed, ofUser.score, ofWorkload.score),
-    factors: [...claim, ...computed],
+    score: Math.max(claimed, ofUser.score, ofWorkload.score, external?.points ?? 0),
+    factors: external ? [...claim, external, ...computed] : [...claim, ...computed],
     level: levelOf(signalsOf(computed, signals), signals),
     sources: [
       { score: claimed, beganMs: beganMs(claim) },
       { score: ofUser.score, beganMs: beganMs(ofUser.findings) },
       { score: ofWorkload.score, beganMs: beganMs(ofWorkload.findings) },
+      ...(external ? [{ score: external.points, beganMs: external.beganMs }] : []),
     ],
   }
 }

@@ -14,6 +14,8 @@ export const FACTORS = [
   'lateral-movement',
   'fan-out',
   'token-replay',
+  'device-posture',
+  'external-level',
 ] as const
 export type Factor = (typeof FACTORS)[number]
 

@@ -1,11 +1,13 @@
 import type { Decision, Lessons } from '../decision/decision.js'
 import type { RefusalReason } from '../decision/reason.js'
+import { knownSessionOps } from '../session/known-sessions.js'
 import {
   sessionKeptUntilMs,
   type SessionLimits,
   sessionOps,
   terminationOps,
 } from '../session/session-limits.js'
+import { grantUsed } from '../grants/grant-use.js'
 import { EMPTY_RECORD, type StateDelta, type StateOp } from '../state/record.js'
 import type { Recalled } from '../state/recall.js'
 import type { Assessment } from './assess.js'
@@ -35,7 +37,7 @@ const NO_ATTEMPT: ReadonlySet<RefusalReason> = new Set([
   'no-credentials',
 ])
 
-export type Learned = Pick<Decision, 'outcome' | 'reason' | 'target' | 'user' | 'mode'>
+export type Learned = Pick<Decision, 'outcome' | 'reason' | 'target' | 'user' | 'mode' | 'grants'>
 
 /**
  * What a decided call teaches about its subjects. A failed attempt counts against the verified user, else the workload,
@@ -71,20 +73,35 @@ export function lessonsOf(
   } else if (failed && keys.user === undefined) {
     note(keys.address, failureOps(policy.failedAttempts, nowMs), ADDRESS_KEPT_MS)
   }
+  if (decision.outcome === 'allow' && decision.mode === 'Enforce') {
+    for (const grant of decision.grants ?? []) {
+      if (keys.grants !== undefined) noted.push(grantUsed(keys.grants, grant, nowMs))
+    }
+  }
   const keptUntilMs = sessionKeptUntilMs(limits, nowMs)
   if (decision.outcome === 'allow' && keys.session !== undefined) {
     const ops = sessionOps(known.session ?? EMPTY_RECORD, limits, nowMs)
-    if (ops.length > 0) noted.push({ key: keys.session, ops, expiresAtMs: keptUntilMs })
+    if (ops.length > 0) {
+      noted.push({ key: keys.session, ops, expiresAtMs: keptUntilMs })
+      const { sessionId } = decision.user ?? {}
+      if (sessionId !== undefined) {
+        note(keys.user, knownSessionOps(known.user, keys.session, sessionId, nowMs), KEPT_MS)
+      }
+    }
   }
-  const ended = keys.session ?? keys.user
-  if (assessment?.terminate && decision.reason === 'session-terminated' && ended !== undefined) {
+  const toEnd = keys.session ?? keys.user
+  let ended: string | undefined
+  let quarantined: string | undefined
+  if (assessment?.terminate && decision.reason === 'session-terminated' && toEnd !== undefined) {
+    ended = toEnd
     committed.push({ key: ended, ops: terminationOps(nowMs), expiresAtMs: keptUntilMs })
   }
   if (assessment?.quarantine && decision.outcome === 'deny' && keys.workload !== undefined) {
     const untilMs = nowMs + policy.workload.quarantineForMs
-    committed.push({ key: keys.workload, ops: quarantineOps(untilMs), expiresAtMs: nowMs + KEPT_MS })
+    quarantined = keys.workload
+    committed.push({ key: quarantined, ops: quarantineOps(untilMs, nowMs), expiresAtMs: nowMs + KEPT_MS })
   }
-  return noted.length === 0 && committed.length === 0 ? undefined : { noted, committed }
+  return noted.length === 0 && committed.length === 0 ? undefined : { noted, committed, ended, quarantined }
 }
 
 function isAttempt({ outcome, reason }: Pick<Learned, 'outcome' | 'reason'>): boolean {

@@ -83,6 +83,7 @@ export const RiskPolicySchema = Type.Object(
               'One workload that asks for more targets than this.',
             ),
             tokenReplay: group({ points }, 'A one-time token that comes again.'),
+            devicePosture: group({ tiers }, "A posture score of the user's device above these."),
           },
           'Points of each factor.',
         ),
@@ -112,6 +113,17 @@ export const RiskPolicySchema = Type.Object(
           },
           'What becomes of a workload.',
         ),
+        external: group(
+          {
+            low: score('What the level LOW that an issuer tells counts as.'),
+            medium: score('The same of MEDIUM.'),
+            high: score('The same of HIGH.'),
+            expireAfter: Type.Optional(
+              Type.String({ ...DurationSchema, description: 'How long a level counts after it was told.' }),
+            ),
+          },
+          'Levels of risk that shared signals or an admin tell.',
+        ),
         alerts: group(
           {
             mediumAbove: score('An alert of severity MEDIUM.'),
@@ -128,6 +140,12 @@ export const RiskPolicySchema = Type.Object(
 )
 export type RiskPolicyDocument = Static<typeof RiskPolicySchema>
 
+/** Scores of the levels that others tell, and how long one counts. */
+export type ExternalLevels = {
+  readonly points: { readonly low: number; readonly medium: number; readonly high: number }
+  readonly expireAfterMs: number
+}
+
 /** Compiled: every number there, durations in milliseconds. */
 export type RiskPolicy = {
   readonly impossibleTravel: { readonly points: number; readonly maxSpeedKmh: number }
@@ -141,6 +159,7 @@ export type RiskPolicy = {
   readonly lateralMovement: { readonly tiers: readonly Tier[]; readonly windowMs: number }
   readonly fanOut: { readonly points: number; readonly targets: number; readonly windowMs: number }
   readonly tokenReplay: { readonly points: number }
+  readonly devicePosture: { readonly tiers: readonly Tier[] }
   readonly expireAfterMs: number
   readonly signals: {
     readonly mediumFrom: number
@@ -153,5 +172,6 @@ export type RiskPolicy = {
     readonly quarantineAbove: number
     readonly quarantineForMs: number
   }
+  readonly external: ExternalLevels
   readonly alerts: { readonly mediumAbove: number; readonly highAbove: number; readonly windowMs: number }
 }

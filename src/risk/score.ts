@@ -1,6 +1,7 @@
 import { EMPTY_RECORD, type StateOp, type StateRecord } from '../state/record.js'
 import { anomalousBehaviour } from './factors/anomalous-behaviour.js'
 import { dataVolume } from './factors/data-volume.js'
+import { devicePosture } from './factors/device-posture.js'
 import { failedAttempts } from './factors/failed-attempts.js'
 import { fanOut } from './factors/fan-out.js'
 import { impossibleTravel } from './factors/impossible-travel.js'
@@ -48,6 +49,7 @@ export function scoreUser(
   add(sensitiveAccess(sighting, policy), findings)
   add(dataVolume(record, policy, nowMs), findings)
   add(tokenReplay(record, policy, nowMs), findings)
+  add(devicePosture(sighting.device, policy.devicePosture.tiers), findings)
   return { score: total(findings), findings, ops }
 }
 

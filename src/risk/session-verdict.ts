@@ -3,7 +3,7 @@ import type { UserPrincipal } from '../identity/principal.js'
 import { challenge } from '../session/step-up.js'
 import type { Finding } from './finding.js'
 import type { RiskPolicy } from './risk-policy.js'
-import { total } from './score.js'
+import { beganMs, total } from './score.js'
 import { levelOf, signalsOf, unanswered } from './signals.js'
 
 /** What becomes of a user's session on this call. */
@@ -43,7 +43,11 @@ export function judgeSession(
   if (level === 'low' && score <= policy.session.stepUpAbove) return KEEP
   const message = `a risk of ${score} asks for another authentication (${names(open)})`
   return {
-    refusal: { reason: 'step-up-required', message, stepUp: challenge('mfa', maxAuthAgeMs) },
+    refusal: {
+      reason: 'step-up-required',
+      message,
+      stepUp: challenge('mfa', maxAuthAgeMs, beganMs(open), nowMs),
+    },
     terminate: false,
   }
 }

@@ -13,6 +13,8 @@ export type Sighting = {
   /** From `userAgentKey`. */
   readonly agent: string | undefined
   readonly deviceId: string | undefined
+  /** Posture score of the device, and when the newest of what makes it began; undefined where no inventory is kept. */
+  readonly device: { readonly posture: number; readonly beganMs: number | undefined } | undefined
   /** IANA name of the user's own time zone. */
   readonly zone: string | undefined
   /** When the user authenticated with MFA, milliseconds since the epoch; undefined where the token shows none. */

@@ -4,6 +4,7 @@ import {
   ApiVersionSchema,
   ClusterMetadataSchema,
   ModeSchema,
+  oneOrMore,
   RequirementSchema,
   ToTargetsSchema,
   words,
@@ -23,6 +24,11 @@ export const BaselinePolicySchema = Type.Object(
           Type.Object(
             { mode: Type.Optional(ModeSchema), require: Type.Optional(RequirementSchema) },
             { additionalProperties: false, description: 'Also for services that no document names.' },
+          ),
+        ),
+        grantOnlyRoles: Type.Optional(
+          oneOrMore(
+            'Roles of users that count only while a grant of them is live: nobody has them for good.',
           ),
         ),
         allow: Type.Optional(

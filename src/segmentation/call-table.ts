@@ -50,6 +50,17 @@ export class CallTable {
     return endpoint !== undefined && this.#lists[limit]?.includes(endpoint) ? 'called' : 'other-endpoints'
   }
 
+  /** The caller's row: targets, and the endpoints that each is called through; undefined: every one. */
+  *rowOf(
+    caller: number,
+  ): Generator<{ readonly target: number; readonly endpoints: readonly number[] | undefined }> {
+    const end = this.#offsets[caller + 1] ?? 0
+    for (let at = this.#offsets[caller] ?? 0; at < end; at++) {
+      const limit = this.#limits[at] ?? 0
+      yield { target: this.#targets[at] ?? 0, endpoints: limit === 0 ? undefined : this.#lists[limit] }
+    }
+  }
+
   /** The services that a caller may call. */
   targetsOf(caller: number): Int32Array {
     return this.#targets.subarray(this.#offsets[caller], this.#offsets[caller + 1])

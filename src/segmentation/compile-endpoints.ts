@@ -43,10 +43,6 @@ export function compileEndpoints(
       endpoints.names.set(written.name, index)
     }
     checkShape(written, at, report)
-    if (written.dataPolicy !== undefined) {
-      // Accepting the name without its rules would promise a protection that is not there.
-      report([...at, 'dataPolicy'], '`dataPolicy` is not supported by this version', 'not-supported')
-    }
     compileOne(document, written, index, defaults, directory, endpoints, report)
   }
   return endpoints
@@ -64,6 +60,14 @@ function compileOne(
   const at = ['spec', 'endpoints', index]
   const { spec } = document
   const protocol = written.protocol ?? 'HTTP'
+  const data =
+    written.dataPolicy === undefined
+      ? undefined
+      : directory.resolveDataPolicy(written.dataPolicy, [...at, 'dataPolicy'], report)
+  if (data?.hasAccessRules && protocol === 'TCP') {
+    const message = `the DataPolicy ${written.dataPolicy} asks for a user, and a TCP connection has none`
+    report([...at, 'dataPolicy'], message, 'tcp-with-http')
+  }
   const half = (operation: CompiledEndpoint['operation'], methods: readonly string[]): CompiledEndpoint => ({
     name: written.name,
     mode: written.mode ?? spec.mode ?? defaults.mode,
@@ -72,6 +76,7 @@ function compileOne(
     mfa: written.mfa ?? 'None',
     maxAuthAgeMs: readAge(written.maxAuthAge, [...at, 'maxAuthAge'], report),
     operation,
+    dataPolicy: written.dataPolicy,
     source: flatText(document.sourceOf(at)),
     index,
     protocol,
@@ -79,6 +84,7 @@ function compileOne(
     ports: written.ports ?? NONE,
     workloadScopes: readScopes(written.workloadScopes, [...at, 'workloadScopes'], directory, report),
     userScopes: readScopes(written.userScopes, [...at, 'userScopes'], directory, report),
+    userForData: data?.hasAccessRules ?? false,
   })
   const methods = written.methods ?? NONE
   const readsAlone =

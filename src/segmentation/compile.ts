@@ -5,7 +5,7 @@ import { compileEndpoints } from './compile-endpoints.js'
 import type { BaselineDocument, CompileProblem, PolicyDocument, ServiceDocument } from './compile-problem.js'
 import { checkOpenEndpoints, compileForbids, compileRules, indexRules } from './compile-rules.js'
 import type { CompiledService } from './compiled.js'
-import { Directory, type Surroundings, hint } from './directory.js'
+import { type DataPolicyNames, Directory, type Surroundings, hint } from './directory.js'
 import type { Draft } from './draft.js'
 import { indexEndpoints, indexEndpointsFolded, NO_ENDPOINTS } from './endpoint-index.js'
 import { IdentityTrie } from './identity-trie.js'
@@ -20,6 +20,7 @@ export type MatrixInput = Surroundings & {
   readonly documents: readonly PolicyDocument[]
   /** Content hash of the documents. */
   readonly revision: string
+  readonly dataPolicies?: DataPolicyNames
 }
 
 export type CompiledMatrix =
@@ -43,7 +44,7 @@ export function compileMatrix(input: MatrixInput): CompiledMatrix {
   const errors = reporter('error')
   const warnings = reporter('warning')
 
-  const directory = new Directory(input)
+  const directory = new Directory(input, input.dataPolicies)
   const baselines = input.documents.filter(
     (document): document is BaselineDocument => document.kind === 'BaselinePolicy',
   )
@@ -64,6 +65,7 @@ export function compileMatrix(input: MatrixInput): CompiledMatrix {
     revision: input.revision,
     localTrustDomain: input.localTrustDomain,
     defaults,
+    grantOnlyRoles: new Set(baselines.flatMap(({ spec }) => spec.grantOnlyRoles ?? [])),
     services: new Map(services.map((service) => [service.id, service])),
     counts: {
       services: services.length,
@@ -142,6 +144,7 @@ function compileService(
     index,
     require: spec.require ?? defaults.require,
     identities: claims?.identities ?? [],
+    endpoints: draft.compiled,
     endpointIndex: ways.length > 0 ? indexEndpoints(ways, draft.report) : NO_ENDPOINTS,
     foldedEndpointIndex: forbidsEndpoints ? indexEndpointsFolded(ways) : undefined,
     rules,

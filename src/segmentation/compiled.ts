@@ -18,6 +18,8 @@ export interface CompiledEndpoint extends Endpoint {
   readonly ports: readonly number[]
   readonly workloadScopes: readonly string[]
   readonly userScopes: readonly string[]
+  /** Its DataPolicy has rules on who may do what, so there must be a user. */
+  readonly userForData: boolean
 }
 
 /** A rule of a target that lets callers in. */
@@ -65,6 +67,8 @@ export interface CompiledService extends Service {
   readonly require: Requirement
   /** The identities named without `*`. */
   readonly identities: readonly SpiffeId[]
+  /** All of them, in the order they are written. */
+  readonly endpoints: readonly CompiledEndpoint[]
   readonly endpointIndex: EndpointIndex
   /** As endpointIndex, where case and a trailing slash don't count; only where a forbid names endpoints. */
   readonly foldedEndpointIndex: EndpointIndex | undefined

@@ -13,27 +13,49 @@ export type Surroundings = {
   readonly trustDomains: readonly string[]
   /** Whether something tells where a client is; absent where there is no configuration to ask. */
   readonly hasPlaces?: boolean | undefined
+  /** Whether an inventory of devices is kept; absent likewise. */
+  readonly hasDevices?: boolean | undefined
 }
+
+/** DataPolicies by name, as far as endpoints need to know them. */
+export type DataPolicyNames = ReadonlyMap<string, { readonly hasAccessRules: boolean }>
 
 /** The services of a load by `namespace/name`, with their numbers. */
 export class Directory {
   readonly localTrustDomain: string
   readonly #hasPlaces: boolean
+  readonly #hasDevices: boolean | undefined
+  readonly #dataPolicies: DataPolicyNames
   readonly #trustDomains: ReadonlySet<string>
   readonly #services = new Map<string, number>()
   readonly #lists = new Map<string, readonly string[]>()
   readonly #words = new Map<string, string>()
   #suggestions = 0
 
-  constructor({ localTrustDomain, trustDomains, hasPlaces = true }: Surroundings) {
+  constructor(
+    { localTrustDomain, trustDomains, hasPlaces = true, hasDevices }: Surroundings,
+    dataPolicies: DataPolicyNames = new Map(),
+  ) {
     this.localTrustDomain = localTrustDomain
     this.#hasPlaces = hasPlaces
+    this.#hasDevices = hasDevices
+    this.#dataPolicies = dataPolicies
     this.#trustDomains = new Set([localTrustDomain, ...trustDomains])
   }
 
   /** For the conditions of a document of this namespace; undefined in cluster-wide kinds. */
   conditionScope(namespace: string | undefined): ConditionScope {
-    return { namespace, localTrustDomain: this.localTrustDomain, hasPlaces: this.#hasPlaces }
+    return {
+      namespace,
+      localTrustDomain: this.localTrustDomain,
+      hasPlaces: this.#hasPlaces,
+      hasDevices: this.#hasDevices ?? true,
+    }
+  }
+
+  /** The same for built-in rules, which apply only where a configuration says that something feeds them. */
+  builtInScope(): ConditionScope {
+    return { ...this.conditionScope(undefined), hasDevices: this.#hasDevices ?? false }
   }
 
   add(id: string): number {
@@ -88,6 +110,20 @@ export class Directory {
     if (this.#trustDomains.has(domain)) return
     const near = this.suggest(domain, this.#trustDomains)
     report(at, `the trust domain \`${domain}\` is not configured${hint(near)}`, 'unknown-trust-domain')
+  }
+
+  /** Reports a DataPolicy that no document is. */
+  resolveDataPolicy(
+    name: string,
+    at: Pointer,
+    report: Report,
+  ): { readonly hasAccessRules: boolean } | undefined {
+    const found = this.#dataPolicies.get(name)
+    if (!found) {
+      const near = this.suggest(name, this.#dataPolicies.keys())
+      report(at, `there is no DataPolicy \`${name}\`${hint(near)}`, 'unknown-data-policy')
+    }
+    return found
   }
 
   /** One copy of a list that many documents write, such as `[GET]`. */

@@ -22,7 +22,18 @@ export type RiskSource = {
 /** Milliseconds; undefined without a session or where nobody can tell. */
 export type SessionFacts = { readonly ageMs: number | undefined; readonly idleMs: number | undefined }
 
+/** Undefined where no inventory is kept, or there is no user to have a device. */
+export type DeviceFacts = {
+  /** False for a device that the inventory doesn't know, and for none. */
+  readonly managed: boolean | undefined
+  /** Name of the tier that a DevicePolicy puts it in. */
+  readonly tier: string | undefined
+  /** Posture score 0..100. */
+  readonly risk: number | undefined
+}
+
 /** Nobody looked. */
+export const NO_DEVICE: DeviceFacts = { managed: undefined, tier: undefined, risk: undefined }
 export const UNKNOWN_CLIENT: Client = { ip: undefined, country: undefined, isPublic: true }
 export const NO_SESSION: SessionFacts = { ageMs: undefined, idleMs: undefined }
 
@@ -44,5 +55,6 @@ export type Facts = {
   readonly riskLevel: 'low' | 'medium' | 'high' | undefined
   readonly client: Client
   readonly session: SessionFacts
+  readonly device: DeviceFacts
   readonly nowMs: number
 }

@@ -29,6 +29,8 @@ export interface Endpoint {
   readonly mfa: 'None' | 'RiskBased' | 'Required'
   readonly maxAuthAgeMs: number | undefined
   readonly operation: 'Read' | 'Write' | 'Download'
+  /** Name of the DataPolicy that its data falls under. */
+  readonly dataPolicy: string | undefined
   readonly source: RuleSource
 }
 
@@ -51,6 +53,8 @@ export interface Matrix {
   readonly localTrustDomain: string
   /** For services that say nothing themselves, and for those that no document names. */
   readonly defaults: { readonly mode: Mode; readonly require: Requirement }
+  /** Roles of users that count only while a grant of them is live. */
+  readonly grantOnlyRoles: ReadonlySet<string>
   /** By `namespace/name`, in the order of the documents. */
   readonly services: ReadonlyMap<string, CompiledService>
   readonly counts: {

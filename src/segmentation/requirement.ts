@@ -36,7 +36,7 @@ export function checkRequirement(
   return undefined
 }
 
-/** Multi-factor authentication, its age and user scopes are a user's. Source: FORMATS 1. */
-function impliesUser({ mfa, maxAuthAgeMs, userScopes }: CompiledEndpoint): boolean {
-  return mfa !== 'None' || maxAuthAgeMs !== undefined || userScopes.length > 0
+/** Multi-factor authentication, its age, user scopes and access to classified data are a user's. Source: FORMATS 1. */
+function impliesUser({ mfa, maxAuthAgeMs, userScopes, userForData }: CompiledEndpoint): boolean {
+  return mfa !== 'None' || maxAuthAgeMs !== undefined || userScopes.length > 0 || userForData
 }

@@ -90,17 +90,11 @@ function findingOf(rule: CompiledRule, facts: Facts, limits: AuthenticationLimit
     const reason = rule.ofRisk ? 'risk-too-high' : 'user-required'
     return { reason, message: `${message}, and there is no user to give it`, ...at }
   }
-  if (
-    isStepUpMet(
-      user,
-      rule.factor,
-      rule.ofRisk ? riskBegan(rule, facts) : undefined,
-      limits.maxAuthAgeMs,
-      facts.nowMs,
-    )
-  )
-    return undefined
-  return { reason: 'step-up-required', message, stepUp: challenge(rule.factor, limits.maxAuthAgeMs), ...at }
+  const beganMs = rule.ofRisk ? riskBegan(rule, facts) : undefined
+  const { maxAuthAgeMs } = limits
+  if (isStepUpMet(user, rule.factor, beganMs, maxAuthAgeMs, facts.nowMs)) return undefined
+  const stepUp = challenge(rule.factor, maxAuthAgeMs, beganMs, facts.nowMs)
+  return { reason: 'step-up-required', message, stepUp, ...at }
 }
 
 /** When the newest of what the rule is about began. */

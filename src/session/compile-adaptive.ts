@@ -84,7 +84,8 @@ export function compileAdaptive(
 function compileBuiltIn(directory: Directory, inert: string[]): CompiledRule[] {
   return BUILT_IN.flatMap((rule) => {
     const faults: string[] = []
-    const compiled = compileRule(rule, [], 'built-in', directory, (_, message) => faults.push(message))
+    const report: Report = (_, message) => faults.push(message)
+    const compiled = compileRule(rule, [], 'built-in', directory, report, directory.builtInScope())
     for (const fault of faults)
       inert.push(`the built-in adaptive rule \`${rule.name}\` never applies: ${fault}`)
     return faults.length > 0 ? [] : [compiled]
@@ -97,6 +98,7 @@ function compileRule(
   source: RuleSource,
   directory: Directory,
   report: Report,
+  scope = directory.conditionScope(undefined),
 ): CompiledRule {
   const { name, when = [], then, factor, mode } = rule
   if (factor !== undefined && then !== 'StepUp') {
@@ -110,7 +112,7 @@ function compileRule(
     name,
     source,
     to: rule.to?.map((element, index) => compileTo(element, true, [...at, 'to', index], directory, report)),
-    when: compileConditions(when, [...at, 'when'], report, directory.conditionScope(undefined)),
+    when: compileConditions(when, [...at, 'when'], report, scope),
     effect: then,
     factor: factor ?? 'mfa',
     mode,

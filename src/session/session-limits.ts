@@ -140,6 +140,19 @@ export function terminationOps(nowMs: number): readonly StateOp[] {
   return [['max', TERMINATED, nowMs + CLOCK_SKEW_MS]]
 }
 
+/** When it was ended, milliseconds since the epoch; of a user's record, up to when authentications are over. */
+export function endedAtMs(record: StateRecord): number | undefined {
+  return numberOf(record, TERMINATED)
+}
+
+/** When a session was first seen and when a call of it last passed. */
+export function seenTimes(session: StateRecord): {
+  readonly firstMs: number | undefined
+  readonly lastMs: number | undefined
+} {
+  return { firstMs: numberOf(session, FIRST_SEEN), lastMs: numberOf(session, LAST_SEEN) }
+}
+
 /** How long the record of a session is kept, milliseconds since the epoch. */
 export function sessionKeptUntilMs(limits: SessionLimits, nowMs: number): number {
   return nowMs + limits.maxDurationMs + TERMINATED_FOR_MS

@@ -79,9 +79,18 @@ export function evaluateSensitiveAge(
   return { reason: 'step-up-required', message, stepUp: challenge('mfa', maxAuthAgeMs) }
 }
 
-/** How the user is told to meet it. */
-export function challenge(factor: string, maxAuthAgeMs: number): StepUp {
-  return { factor, maxAgeSeconds: Math.floor(maxAuthAgeMs / 1000) }
+/**
+ * How the user is told to meet it. `conditionBeganMs`: an authentication before then does not, so an identity provider
+ * that still has a recent one must be asked for a newer.
+ */
+export function challenge(
+  factor: string,
+  maxAuthAgeMs: number,
+  conditionBeganMs?: number,
+  nowMs = 0,
+): StepUp {
+  const ageMs = conditionBeganMs === undefined ? Infinity : Math.max(0, nowMs - conditionBeganMs)
+  return { factor, maxAgeSeconds: Math.floor(Math.min(maxAuthAgeMs, ageMs) / 1000) }
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { UserPrincipal } from '../../src/identity/principal.js'
 import type { HttpCall } from '../../src/request/access-request.js'
-import { type Facts, NO_SESSION, UNKNOWN_CLIENT } from '../../src/segmentation/facts.js'
+import { type Facts, NO_DEVICE, NO_SESSION, UNKNOWN_CLIENT } from '../../src/segmentation/facts.js'
 import { riskBeganMs } from '../../src/session/step-up.js'
 import type { Endpoint, Service } from '../../src/segmentation/matrix.js'
 
@@ -45,6 +45,7 @@ export const anEndpoint = (endpoint: Partial<Endpoint> = {}): Endpoint => ({
   mfa: 'None',
   maxAuthAgeMs: undefined,
   operation: 'Write',
+  dataPolicy: undefined,
   source: 'payment.yaml:9:5',
   ...endpoint,
 })
@@ -90,6 +91,7 @@ export type KnownFacts = {
   readonly riskLevel?: Facts['riskLevel']
   readonly client?: Facts['client']
   readonly session?: Facts['session']
+  readonly device?: Facts['device']
   readonly nowMs?: number
 }
 
@@ -138,6 +140,7 @@ export function factsOf(known: KnownFacts = {}): Facts {
     riskLevel: known.riskLevel,
     client: known.client ?? UNKNOWN_CLIENT,
     session: known.session ?? NO_SESSION,
+    device: known.device ?? NO_DEVICE,
     nowMs: known.nowMs ?? NOW_MS,
   }
 }

@@ -8,7 +8,7 @@ import { shapeFindings } from '../../src/schema/shape.js'
 import { type BaselinePolicy, BaselinePolicySchema } from '../../src/segmentation/baseline-policy.js'
 import { compileMatrix, type PolicyDocument, serviceOfIdentity } from '../../src/segmentation/compile.js'
 import { chooseEndpoint, evaluateMatrix, type MatrixVerdict } from '../../src/segmentation/evaluate.js'
-import { type Facts, NO_SESSION, UNKNOWN_CLIENT } from '../../src/segmentation/facts.js'
+import { type Facts, NO_DEVICE, NO_SESSION, UNKNOWN_CLIENT } from '../../src/segmentation/facts.js'
 import type { Matrix } from '../../src/segmentation/matrix.js'
 import { type ServicePolicy, ServicePolicySchema } from '../../src/segmentation/service-policy.js'
 import { resolveTarget } from '../../src/segmentation/target.js'
@@ -139,6 +139,7 @@ export function factsFor(matrix: Matrix, call: Call): Facts {
     riskSources: [],
     riskLevel: undefined,
     client: UNKNOWN_CLIENT,
+    device: NO_DEVICE,
     session: NO_SESSION,
     nowMs: NOW_MS,
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { decide, type PolicyInForce } from '../../src/authorize.js'
+import { decide, type PolicyInForce } from '../../src/decide.js'
 import { parseSpiffeId } from '../../src/identity/spiffe-id.js'
 import type { Identified } from '../../src/identity/identify.js'
 import { loadPolicy } from '../../src/policy/load-policy.js'
@@ -138,7 +138,7 @@ test('what nothing refuses is allowed by its rule', () => {
 })
 
 describe('quarantine holds in every mode, and through whom it was', () => {
-  const quarantined = new Map([['qu', NOW_MS + 1]])
+  const quarantined = new Map([['qu', `${NOW_MS - 1}|${NOW_MS + 1}`]])
   const id = (name: string) => {
     const parsed = parseSpiffeId(`spiffe://cluster.local/ns/default/sa/${name}`)
     if (!parsed.ok) throw new Error(name)

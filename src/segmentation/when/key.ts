@@ -190,11 +190,13 @@ const BRACKETED: readonly string[] = [
 ]
 
 /** Known words whose facts nothing gives, and how that is said. */
-const ABSENT: ReadonlyMap<string, string> = new Map([
-  ...['device.managed', 'device.tier', 'device.risk'].map(
-    (key) => [key, 'has no source in this configuration'] as const,
-  ),
-  ['request.body', 'is not available in this version'],
+const ABSENT: ReadonlyMap<string, string> = new Map([['request.body', 'is not available in this version']])
+
+/** Keys about devices, which an inventory must know. */
+const OF_DEVICES: ReadonlyMap<string, Plain> = new Map<string, Plain>([
+  ['device.managed', boolean(({ device }) => device.managed)],
+  ['device.tier', text(({ device }) => device.tier)],
+  ['device.risk', number(({ device }) => device.risk, 0, 100)],
 ])
 
 /** ISO 3166-1 alpha-2, as sources of places give them. */
@@ -216,6 +218,13 @@ export function compileKey(written: string, scope: ConditionScope, fault: Fault)
   if (base === 'client.country' && names.length === 0) {
     if (scope.hasPlaces) return { ...COUNTRY, name: written }
     const message = `\`${written}\` has no source in this configuration: set \`geo\` in portcullis.yaml`
+    fault('key', message, 'condition-no-source')
+    return undefined
+  }
+  const ofDevice = names.length === 0 ? OF_DEVICES.get(base) : undefined
+  if (ofDevice) {
+    if (scope.hasDevices) return { ...ofDevice, name: written }
+    const message = `\`${written}\` has no source in this configuration: set \`deviceInventory\` in portcullis.yaml`
     fault('key', message, 'condition-no-source')
     return undefined
   }
@@ -274,12 +283,13 @@ function unknownKey(written: string, base: string): string {
     const deep = base === 'user.claims' || base === 'request.auth.claims'
     return `\`${written}\` should be \`${base}[name]${deep ? '` or `' + base + '[outer][inner]' : ''}\``
   }
-  if (PLAIN.has(base) || SCOPED.has(base)) return `\`${base}\` takes no brackets`
+  if (PLAIN.has(base) || SCOPED.has(base) || OF_DEVICES.has(base)) return `\`${base}\` takes no brackets`
   const bare = written.split('[', 1)[0] ?? ''
   const nearest = nearestName(bare, [
     ...PLAIN.keys(),
     ...SCOPED.keys(),
     ...BRACKETED,
+    ...OF_DEVICES.keys(),
     ...ABSENT.keys(),
     'client.country',
   ])

@@ -48,6 +48,8 @@ export type ConditionScope = {
   readonly localTrustDomain: string
   /** Whether the configuration has a source of places, which `client.country` needs. */
   readonly hasPlaces: boolean
+  /** Whether an inventory of devices is kept, which `device.managed`, `device.tier` and `device.risk` need. */
+  readonly hasDevices: boolean
 }
 
 /** Takes what is wrong with one condition: the field, what to say of it, and a stable code. */

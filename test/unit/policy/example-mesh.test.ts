@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
 import { Type } from '@sinclair/typebox'
-import { decide } from '../../../src/authorize.js'
+import { decide } from '../../../src/decide.js'
 import { parseSpiffeId } from '../../../src/identity/spiffe-id.js'
 import type { UserPrincipal } from '../../../src/identity/principal.js'
 import { loadPolicy } from '../../../src/policy/load-policy.js'
@@ -10,10 +10,11 @@ import { checkShape, matchesShape } from '../../../src/schema/shape.js'
 import { parseYamlDocuments } from '../../../src/schema/strict-yaml.js'
 import { resolveTarget } from '../../../src/segmentation/target.js'
 import { aCall, aUser, factsOf, NOW_MS } from '../../support/facts.js'
+import { deviceInOrder } from '../../../src/lifecycle/suppose-device.js'
 import { NOWHERE } from '../../../src/risk/locate.js'
 import { NOTHING_KNOWN } from '../../../src/state/recall.js'
 
-const UNKNOWN = { known: NOTHING_KNOWN, located: NOWHERE }
+const UNKNOWN = { known: { ...NOTHING_KNOWN, device: deviceInOrder(NOW_MS) }, located: NOWHERE }
 
 const texts = Type.Optional(Type.Array(Type.String()))
 const UserSchema = Type.Object(
@@ -55,7 +56,7 @@ const CasesSchema = Type.Object({
 const root = new URL('../../../examples/mesh/policy/', import.meta.url)
 const loaded = loadPolicy(
   readdirSync(root).map((file) => ({ file, text: readFileSync(new URL(file, root)) })),
-  { localTrustDomain: 'cluster.local', trustDomains: [] },
+  { localTrustDomain: 'cluster.local', trustDomains: [], hasDevices: true },
 )
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
 const { policy, warnings } = loaded
@@ -157,7 +158,7 @@ const cases = readCases()
 
 test('the example mesh has no warnings', () => {
   expect(warnings).toEqual([])
-  expect(policy.documents).toBe(13)
+  expect(policy.documents).toBe(20)
 })
 
 test.each(cases)('$name: $expect', (written) => {

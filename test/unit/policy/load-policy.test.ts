@@ -61,9 +61,9 @@ describe('a directory is refused', () => {
       problem: '0.yaml:2:7: error: no kind `ServicePolcy`; did you mean `ServicePolicy`? (unknown-kind)',
     },
     {
-      name: 'with a kind for later',
-      texts: [`${HEAD}kind: DevicePolicy\n`],
-      problem: '0.yaml:2:7: error: DevicePolicy is not supported by this version (not-supported)',
+      name: 'with a kind that is nearly one',
+      texts: [`${HEAD}kind: DevicPolicy\n`],
+      problem: '0.yaml:2:7: error: no kind `DevicPolicy`; did you mean `DevicePolicy`? (unknown-kind)',
     },
     {
       name: 'with the configuration in it',

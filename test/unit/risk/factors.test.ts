@@ -29,6 +29,7 @@ const QUIET: Sighting = {
   answeredMs: undefined,
   agent: undefined,
   deviceId: undefined,
+  device: undefined,
   zone: undefined,
   path: '/api/orders',
   sensitive: false,
@@ -277,8 +278,8 @@ test('a workload that does everything at once still has room for its quarantine'
   for (let minute = 120; minute >= 0; minute--) {
     record = applyOps(record, failureOps({ tiers: [], windowMs: 2 * HOUR_MS }, ago(minute * MINUTE_MS)))
   }
-  record = applyOps(record, [eventOp('token-replay', NOW_MS), ['max', 'qu', NOW_MS + 1]])
-  expect(record.get('qu')).toBe(NOW_MS + 1)
+  record = applyOps(record, [eventOp('token-replay', NOW_MS), ['max', 'mark', NOW_MS + 1]])
+  expect(record.get('mark')).toBe(NOW_MS + 1)
 })
 
 test('an address on a threat list is one event', () => {

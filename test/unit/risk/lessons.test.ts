@@ -3,18 +3,11 @@ import type { RefusalReason } from '../../../src/decision/reason.js'
 import { compileRisk } from '../../../src/risk/compile-risk.js'
 import { type Learned, lessonsOf } from '../../../src/risk/lessons.js'
 import { NOTHING_KNOWN } from '../../../src/state/recall.js'
-import type { SubjectKeys } from '../../../src/state/subjects.js'
+import { NO_SUBJECTS, type SubjectKeys } from '../../../src/state/subjects.js'
 import { aUser, NOW_MS } from '../../support/facts.js'
 
 const POLICY = compileRisk([])
 const LIMITS = { maxDurationMs: 8 * 3_600_000, idleTimeoutMs: 1_800_000 }
-const NOBODY: SubjectKeys = {
-  user: undefined,
-  session: undefined,
-  workload: undefined,
-  proxy: undefined,
-  address: undefined,
-}
 
 /** The kinds of fields that a refusal changes, by subject. */
 function counted(
@@ -30,7 +23,7 @@ function counted(
     mode: 'Enforce',
     user: keys.user === undefined ? undefined : aUser(),
   }
-  const known = { ...NOTHING_KNOWN, keys: { ...NOBODY, ...keys } }
+  const known = { ...NOTHING_KNOWN, keys: { ...NO_SUBJECTS, ...keys } }
   const lessons = lessonsOf(decision, known, { assessment: undefined, lacksEdge }, POLICY, LIMITS, NOW_MS)
   return Object.fromEntries(
     (lessons?.noted ?? []).map(({ key, ops }) => [
@@ -85,7 +78,7 @@ test('a call that passes keeps its session awake, and counts against nobody', ()
     mode: 'Shadow',
     user: aUser(),
   }
-  const known = { ...NOTHING_KNOWN, keys: { ...NOBODY, user: 'u', session: 's' } }
+  const known = { ...NOTHING_KNOWN, keys: { ...NO_SUBJECTS, user: 'u', session: 's' } }
   const lessons = lessonsOf(
     decision,
     known,

@@ -4,7 +4,12 @@ import { AlertDedupe, severityOf } from '../../../src/risk/alerts.js'
 import { compileRisk, type RiskDocument } from '../../../src/risk/compile-risk.js'
 import type { Finding } from '../../../src/risk/finding.js'
 import { judgeSession } from '../../../src/risk/session-verdict.js'
-import { judgeWorkload, quarantineOf, quarantineOps } from '../../../src/risk/workload-verdict.js'
+import {
+  judgeWorkload,
+  liftQuarantineOps,
+  quarantineOf,
+  quarantineOps,
+} from '../../../src/risk/workload-verdict.js'
 import { applyOps, EMPTY_RECORD } from '../../../src/state/record.js'
 import { aUser, NOW_MS } from '../../support/facts.js'
 
@@ -108,10 +113,30 @@ describe('the verdict on a workload', () => {
   })
 
   test('quarantine ends by itself', () => {
-    const record = applyOps(EMPTY_RECORD, quarantineOps(NOW_MS + 1))
+    const record = applyOps(EMPTY_RECORD, quarantineOps(NOW_MS + 1, NOW_MS - 1))
     expect(quarantineOf(record, NOW_MS)?.reason).toBe('quarantined')
     expect(quarantineOf(record, NOW_MS + 1)).toBeUndefined()
     expect(quarantineOf(EMPTY_RECORD, NOW_MS)).toBeUndefined()
+  })
+
+  test('quarantine is lifted with what led to it, also one by a clock that was ahead', () => {
+    for (const atMs of [NOW_MS - 1, NOW_MS, NOW_MS + 3_600_000]) {
+      const record = applyOps(EMPTY_RECORD, [
+        ...quarantineOps(NOW_MS + 60_000, atMs),
+        ['add', 'f:1', 3],
+        ['max', 'fl', NOW_MS],
+      ])
+      const lifted = applyOps(record, liftQuarantineOps(record, NOW_MS))
+      expect(quarantineOf(lifted, NOW_MS)).toBeUndefined()
+      expect([...lifted.keys()]).toEqual(['qu'])
+      const again = applyOps(lifted, quarantineOps(NOW_MS + 60_000, NOW_MS + 7_200_000))
+      expect(quarantineOf(again, NOW_MS)?.reason).toBe('quarantined')
+    }
+  })
+
+  test('a time without a date is no reason to fail', () => {
+    const record = applyOps(EMPTY_RECORD, quarantineOps(Number.MAX_VALUE, NOW_MS))
+    expect(quarantineOf(record, NOW_MS)?.message).toMatch(/275760/)
   })
 })
 

@@ -25,6 +25,7 @@ function load(...documents: string[]) {
   return loadPolicy([{ file: 'p.yaml', text: SERVICES + documents.join('') }], {
     localTrustDomain: 'cluster.local',
     trustDomains: [],
+    hasDevices: false,
   })
 }
 
@@ -106,10 +107,10 @@ describe('the built-in rules', () => {
   })
 
   test('what nothing feeds is inert, and said', () => {
-    expect(policy.inert).toEqual([
-      'the built-in adaptive rule `unmanaged` never applies: `device.managed` has no source in this configuration',
+    expect(policy.adaptive.inert).toEqual([
+      'the built-in adaptive rule `unmanaged` never applies: `device.managed` has no source in this configuration: set `deviceInventory` in portcullis.yaml',
     ])
-    expect(policyOf(adaptive('default', '{ rules: [] }')).inert).toEqual([])
+    expect(policyOf(adaptive('default', '{ rules: [] }')).adaptive.inert).toEqual([])
   })
 })
 

@@ -14,7 +14,12 @@ import {
   type KnownFacts,
 } from '../../../support/facts.js'
 
-const SCOPE: ConditionScope = { namespace: 'shop', localTrustDomain: 'cluster.local', hasPlaces: true }
+const SCOPE: ConditionScope = {
+  namespace: 'shop',
+  localTrustDomain: 'cluster.local',
+  hasPlaces: true,
+  hasDevices: false,
+}
 
 function compile(conditions: readonly Condition[], scope = SCOPE) {
   const faults: string[] = []
@@ -57,7 +62,8 @@ describe('a condition that says nothing clear is refused at load', () => {
     },
     {
       condition: { key: 'device.managed', is: true },
-      fault: '0.key condition-no-source: `device.managed` has no source in this configuration',
+      fault:
+        '0.key condition-no-source: `device.managed` has no source in this configuration: set `deviceInventory` in portcullis.yaml',
     },
     {
       condition: { key: 'risk.level', values: ['severe'] },

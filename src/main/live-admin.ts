@@ -1,0 +1,180 @@
+import { randomBytes } from 'node:crypto'
+import { readFileBounded } from '../adapters/files.js'
+import type { AdminPorts } from '../admin/ports.js'
+import { RecentDecisions } from '../admin/recent-decisions.js'
+import { type AdminServer, type AdminServerOptions, startAdminServer } from '../admin/server.js'
+import { hashTokens, type TokenHashes } from '../admin/tokens.js'
+import { writeAdminEvent } from '../audit/admin-event.js'
+import type { AcceptEvent } from '../audit/event-sink.js'
+import type { Lookups } from '../authorize.js'
+import type { Config } from '../config/config.js'
+import { writeBreakGlassAlert } from '../grants/grant-alert.js'
+import type { StateStore } from '../state/store.js'
+import { devicesPort } from './admin/devices.js'
+import { grantsPort } from './admin/grants.js'
+import { checkGrantTarget, explainPort, matrixAnswer, policyPort } from './admin/policy-views.js'
+import { reviewPort } from './admin/review.js'
+import { sessionsPort } from './admin/sessions.js'
+import { quarantinePort, riskPort } from './admin/subjects.js'
+import { found } from './admin/answers.js'
+import type { LivePolicy } from './live-policy.js'
+import { type Log, messageOf, StartFailure } from './log.js'
+import { type Watched, watched } from './watched.js'
+
+/** Security events kept for those who look; about a kilobyte each. */
+const RECENT_EVENTS = 1000
+const MAX_FILE_BYTES = 64 * 1024
+
+export type AdminParts = {
+  readonly store: Pick<StateStore, 'read' | 'commit' | 'documents'>
+  readonly policy: LivePolicy
+  readonly lookups: Pick<Lookups, 'recall' | 'locate' | 'signals'>
+  readonly record: AcceptEvent
+  /** Tells alert sinks: one line of JSON. */
+  readonly tell: (line: string) => void
+  readonly log: Log
+  readonly nowMs: () => number
+}
+
+export type LiveAdmin = {
+  readonly address: string
+  /** Takes each security event as it is recorded. */
+  readonly noteEvent: (line: string) => void
+  close(): Promise<void>
+}
+
+/** Serves the admin API where it is configured. Throws StartFailure for files that can't be used. */
+export async function openAdmin(config: Config, parts: AdminParts): Promise<LiveAdmin | undefined> {
+  const { admin } = config
+  if (!admin) return undefined
+  const { log, nowMs } = parts
+  const recent = new RecentDecisions(RECENT_EVENTS)
+  const watches: Watched[] = []
+  const close = (): void => {
+    for (const watch of watches) watch.close()
+  }
+  let server: AdminServer | undefined
+  try {
+    let tokens: TokenHashes = []
+    const readTokens = async (): Promise<void> => {
+      const read = await tokensOf(admin.tokens)
+      if (read.ok) {
+        tokens = read.tokens
+        server?.updateTokens(tokens)
+      } else if (server) log('error', 'admin tokens refused, the old ones stay', { problems: read.problems })
+      else throw new StartFailure(read.problems)
+    }
+    const files = admin.tokens.map(({ file }) => file)
+    if (files.length > 0) watches.push(await watched(files, readTokens, 'admin tokens', log))
+    let tls: AdminServerOptions['tls']
+    const readTls = async (): Promise<void> => {
+      if (!admin.tls) return
+      const read = await tlsOf(admin.tls)
+      if ('problems' in read) {
+        if (!server) throw new StartFailure(read.problems)
+        log('error', 'admin certificate refused, the old one stays', { problems: read.problems })
+        return
+      }
+      tls = read
+      try {
+        server?.updateTls(read)
+      } catch (error) {
+        log('error', 'admin certificate refused, the old one stays', { problem: messageOf(error) })
+      }
+    }
+    if (admin.tls) {
+      const { certificate, key, clientCa } = admin.tls
+      const paths = [certificate, key, ...(clientCa === undefined ? [] : [clientCa])]
+      watches.push(await watched(paths, readTls, 'admin certificate', log))
+    }
+    server = await startAdminServer({
+      listen: admin.listen,
+      tls,
+      actors: { tokens, clients: admin.clients },
+      ports: portsOf(config, recent, parts),
+      nowMs,
+      newId: () => randomBytes(12).toString('base64url'),
+      warn: (message) => log('error', 'the admin API failed', { problem: message }),
+    })
+  } catch (error) {
+    close()
+    throw error instanceof StartFailure ? error : new StartFailure([`admin: ${messageOf(error)}`])
+  }
+  const running = server
+  let closing: Promise<void> | undefined
+  return {
+    address: running.address,
+    noteEvent: (line) => recent.note(line),
+    close: () => {
+      closing ??= running.close().finally(close)
+      return closing
+    },
+  }
+}
+
+function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): AdminPorts {
+  const { store, policy, lookups, record, tell, nowMs } = parts
+  const [issuer, second] = config.userTokens.issuers
+  const defaultIssuer = second ? undefined : issuer?.issuer
+  const current = (): LivePolicy['current'] => policy.current
+  const subjects = { store, risk: () => current().risk, nowMs }
+  return {
+    audit: (event, waitMs) => record(writeAdminEvent(event), waitMs),
+    defaultIssuer,
+    decisions: {
+      newest: () => recent.newest(),
+      follow: (listener) => recent.follow(listener),
+    },
+    explain: explainPort({
+      policy: current,
+      lookups,
+      mappingOf: (name) => config.userTokens.issuers.find((each) => each.issuer === name),
+      serviceTokenHeader: config.serviceTokens.header,
+      defaultIssuer,
+      nowMs,
+    }),
+    matrix: async () => Promise.resolve(found(matrixAnswer(current()))),
+    policy: policyPort(policy),
+    grants: grantsPort({
+      store,
+      limits: config.grants,
+      checkTarget: (service, endpoints) => checkGrantTarget(current(), service, endpoints),
+      alert: (grant) => tell(writeBreakGlassAlert(grant, nowMs())),
+      review: reviewPort({ store, policy: current, nowMs }),
+      nowMs,
+    }),
+    sessions: sessionsPort({ store, limits: () => current().adaptive.session, nowMs }),
+    devices: devicesPort({ store, policy: () => current().device, nowMs }),
+    risk: riskPort(subjects),
+    quarantine: quarantinePort(subjects),
+  }
+}
+
+async function tokensOf(
+  written: NonNullable<Config['admin']>['tokens'],
+): Promise<ReturnType<typeof hashTokens>> {
+  const texts = []
+  const problems: string[] = []
+  for (const { name, file, role } of written) {
+    const read = await readFileBounded(file, MAX_FILE_BYTES)
+    if (read.ok) texts.push({ name, role, text: read.bytes.toString() })
+    else problems.push(`admin.tokens of ${name}: ${read.problem}`)
+  }
+  return problems.length > 0 ? { ok: false, problems } : hashTokens(texts)
+}
+
+async function tlsOf(
+  files: NonNullable<NonNullable<Config['admin']>['tls']>,
+): Promise<NonNullable<AdminServerOptions['tls']> | { readonly problems: readonly string[] }> {
+  const problems: string[] = []
+  const textOf = async (option: string, path: string): Promise<string> => {
+    const read = await readFileBounded(path, MAX_FILE_BYTES)
+    if (read.ok) return read.bytes.toString()
+    problems.push(`admin.tls.${option}: ${read.problem}`)
+    return ''
+  }
+  const certificate = await textOf('certificate', files.certificate)
+  const key = await textOf('key', files.key)
+  const clientCa = files.clientCa === undefined ? undefined : await textOf('clientCa', files.clientCa)
+  return problems.length > 0 ? { problems } : { certificate, key, clientCa }
+}
