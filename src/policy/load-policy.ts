@@ -35,7 +35,13 @@ export type LoadOptions = Surroundings & {
 }
 
 export type LoadedPolicy =
-  | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly Problem[] }
+  | {
+      readonly ok: true
+      readonly policy: Policy
+      readonly warnings: readonly Problem[]
+      /** As they were written, with the place of every part. */
+      readonly sources: readonly PolicyDocument[]
+    }
   /** At least one error, and what warnings there are; sorted by place. */
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
@@ -114,6 +120,7 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
       documents: documents.length,
       inert: [...adaptive.inert, ...device.inert],
     },
+    sources: documents,
     warnings: sortProblems([...problems, ...policyWarnings(documents), ...unencrypted(documents)]),
   }
 }
