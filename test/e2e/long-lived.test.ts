@@ -56,6 +56,12 @@ apiVersion: portcullis.dev/v1beta1
 kind: RiskPolicy
 metadata: { name: strict }
 spec: { factors: { newDevice: { points: 90 } } }
+---
+# Nobody's device is known here, and that is not what this is about.
+apiVersion: portcullis.dev/v1beta1
+kind: AdaptivePolicy
+metadata: { name: default }
+spec: { rules: [] }
 `
 
 /** Envoy as shipped but for how long decisions stand and connections live; two routes have a time of their own. */

@@ -25,6 +25,12 @@ apiVersion: portcullis.dev/v1beta1
 kind: ServicePolicy
 metadata: { name: gateway, namespace: edge }
 spec: { calls: [{ service: shop/order-service }] }
+---
+# Nobody's device is known here, and that is not what this is about.
+apiVersion: portcullis.dev/v1beta1
+kind: AdaptivePolicy
+metadata: { name: default }
+spec: { rules: [] }
 `
 const CHALLENGE = /^Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="300"/
 
