@@ -1,9 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type * as Loader from '../src/config/load.js'
 import type * as Main from '../src/main.js'
 import { serveMeasurements } from './measured-process.js'
+import { ADMIN_TOKEN, type AdminCall, SET_UP } from './scene.js'
 
 /**
  * What ships, measured: `dist`, with the configuration named on the command line. Events go to standard output.
@@ -31,6 +32,21 @@ const running = await start(loaded.config, {
   log: () => undefined,
   ...(flags.includes('--repeatable-tokens') ? { replayGuard: { claim: () => 'first' } } : {}),
 })
+if (running.admin !== undefined) await setUp(running.admin, dirname(configurationFile))
 const [listener] = running.listeners
 if (!listener) throw new Error('no listener')
 serveMeasurements(listener.address, () => running.stop())
+
+/** Tells the admin API what the scene says. */
+async function setUp(address: string, folder: string): Promise<void> {
+  const token = readFileSync(join(folder, ADMIN_TOKEN), 'utf8')
+  const calls = JSON.parse(readFileSync(join(folder, SET_UP), 'utf8')) as readonly AdminCall[]
+  for (const { method, path, body } of calls) {
+    const response = await fetch(`http://${address}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
+  }
+}

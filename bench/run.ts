@@ -9,7 +9,7 @@ import { prepareScene, type Scene } from './scene.js'
 /** One row of the table: a server, and how the request of each call is made. */
 type Row = {
   readonly name: string
-  readonly server: 'floor' | 'listener' | 'portcullis' | 'portcullis, tokens repeatable'
+  readonly server: 'floor' | 'listener' | 'portcullis' | 'portcullis, tokens repeatable' | 'whole'
   /** Made before the clock starts. */
   readonly messages: (count: number) => Promise<readonly Buffer[]>
   readonly calls: number
@@ -31,7 +31,14 @@ try {
   const startMs = performance.now() - startedMs
   const repeatable = await launch('portcullis-server.ts', [configuration, '--repeatable-tokens'])
   const listener = await launch('listener-server.ts', [])
-  const byName = { floor, listener, portcullis: real, 'portcullis, tokens repeatable': repeatable }
+  const whole = await launch('portcullis-server.ts', [join(folder, 'portcullis-whole.yaml')])
+  const byName = {
+    floor,
+    listener,
+    portcullis: real,
+    'portcullis, tokens repeatable': repeatable,
+    whole,
+  }
   const rows = rowsOf(scene)
 
   const results = new Map<Row, Measured[]>(rows.map((row) => [row, []]))
@@ -83,6 +90,12 @@ function rowsOf(scene: Scene): Row[] {
     {
       name: 'full decision: certificate and user token seen before, no service token',
       server: 'portcullis',
+      messages: same(scene.withoutServiceToken),
+      calls: 8000,
+    },
+    {
+      name: 'the same, with an inventory of devices, signals received, classified data by a grant',
+      server: 'whole',
       messages: same(scene.withoutServiceToken),
       calls: 8000,
     },

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
@@ -7,6 +8,25 @@ import { type CheckFields, encodeCheck } from '../test/support/envoy-wire.js'
 import { jwksText, signedToken, testKey } from '../test/support/tokens.js'
 import type { FloodSeed } from './flood-messages.js'
 import { generateMesh, idOf, targetOf } from './mesh.js'
+
+/** Files beside portcullis-whole.yaml. */
+export const ADMIN_TOKEN = 'oscar.token'
+export const SET_UP = 'set-up.json'
+
+export type AdminCall = { readonly method: string; readonly path: string; readonly body: unknown }
+
+const API_VERSION = 'portcullis.dev/v1beta1'
+const USER = '1d2f8a66-6c0e-4c5a-9a07-3f0f6a1b2c3d'
+const DEVICE = 'laptop-4711'
+const RESTRICTED = {
+  apiVersion: API_VERSION,
+  kind: 'DataPolicy',
+  metadata: { name: 'restricted' },
+  spec: {
+    access: [{ role: 'payment-processor', operations: ['Read', 'Write'], approval: 'Required' }],
+    audit: { level: 'Full', retention: '7y', alert: true },
+  },
+}
 
 /** A mesh on disk and the requests that are sent about it. */
 export type Scene = {
@@ -52,11 +72,15 @@ export async function prepareScene(folder: string): Promise<Scene> {
   const userKey = await testKey('RS256', 'idp-1')
   const caller = idOf(0)
   const target = idOf(targetOf(0, 0, SERVICES))
-  await writeMesh(folder)
+  await writeMesh(join(folder, 'policy'))
+  await writeMesh(join(folder, 'policy-whole'), target)
   await writeFile(join(folder, 'bundle.pem'), root.certificatePem + intermediate.certificatePem)
   await writeFile(join(folder, 'service.pem'), serviceKey.publicKeyPem)
   await writeFile(join(folder, 'idp.json'), jwksText(userKey))
-  await writeFile(join(folder, 'portcullis.yaml'), configuration(caller))
+  await writeFile(join(folder, 'portcullis.yaml'), stringify(configuration(caller)))
+  await writeFile(join(folder, ADMIN_TOKEN), randomBytes(24).toString('base64url'))
+  await writeFile(join(folder, 'portcullis-whole.yaml'), stringify(wholeConfiguration(caller)))
+  await writeFile(join(folder, SET_UP), JSON.stringify(setUp(target)))
 
   const certificate = (): string =>
     asEnvoySends(intermediate.issueSvid({ spiffeId: identityOf(caller) }).certificatePem)
@@ -73,7 +97,7 @@ export async function prepareScene(folder: string): Promise<Scene> {
     signedToken(userKey, {
       iss: 'https://idp.example',
       aud: 'shop',
-      sub: '1d2f8a66-6c0e-4c5a-9a07-3f0f6a1b2c3d',
+      sub: USER,
       jti,
       iat: nowSeconds,
       exp: nowSeconds + TOKEN_SECONDS,
@@ -81,7 +105,7 @@ export async function prepareScene(folder: string): Promise<Scene> {
       email_verified: true,
       roles: ['customer', 'payment-processor'],
       scope: 'openid profile orders:read orders:write',
-      device_id: 'laptop-4711',
+      device_id: DEVICE,
       device_trust_level: 'high',
       risk_score: 12,
       mfa_verified: true,
@@ -147,20 +171,31 @@ function identityOf(id: string): string {
 }
 
 /** JSON is YAML, so the documents go to disk as they are. */
-async function writeMesh(folder: string): Promise<void> {
-  await mkdir(join(folder, 'policy'))
-  const documents = generateMesh(SERVICES, EDGES).map(({ kind, metadata, spec }) =>
-    JSON.stringify({ apiVersion: 'portcullis.dev/v1beta1', kind, metadata, spec }),
-  )
+async function writeMesh(folder: string, classified?: string): Promise<void> {
+  await mkdir(folder)
+  const documents = generateMesh(SERVICES, EDGES).map(({ kind, metadata, spec }) => {
+    const id = 'namespace' in metadata ? `${metadata.namespace}/${metadata.name}` : undefined
+    const endpoints =
+      id === classified && 'endpoints' in spec
+        ? spec.endpoints?.map((endpoint) => ({ ...endpoint, dataPolicy: 'restricted' }))
+        : undefined
+    return JSON.stringify({
+      apiVersion: API_VERSION,
+      kind,
+      metadata,
+      spec: { ...spec, ...(endpoints && { endpoints }) },
+    })
+  })
+  if (classified !== undefined) documents.push(JSON.stringify(RESTRICTED))
   for (let at = 0; at < documents.length; at += DOCUMENTS_A_FILE) {
     const text = documents.slice(at, at + DOCUMENTS_A_FILE).join('\n---\n')
-    await writeFile(join(folder, 'policy', `mesh-${at}.yaml`), text)
+    await writeFile(join(folder, `mesh-${at}.yaml`), text)
   }
 }
 
-function configuration(caller: string): string {
-  return stringify({
-    apiVersion: 'portcullis.dev/v1beta1',
+function configuration(caller: string): Readonly<Record<string, unknown>> {
+  return {
+    apiVersion: API_VERSION,
     kind: 'Configuration',
     listeners: [{ name: 'mesh', address: '127.0.0.1:0' }],
     trustDomains: { 'cluster.local': { bundle: { file: './bundle.pem' } } },
@@ -175,5 +210,49 @@ function configuration(caller: string): string {
         { issuer: 'https://idp.example', audiences: ['shop'], jwksFile: './idp.json', algorithms: ['RS256'] },
       ],
     },
-  })
+  }
+}
+
+/** With everything that looks at a user, a device and data. */
+function wholeConfiguration(caller: string): Readonly<Record<string, unknown>> {
+  return {
+    ...configuration(caller),
+    policy: { directory: './policy-whole' },
+    admin: {
+      listen: '127.0.0.1:0',
+      tokens: [{ name: 'oscar', file: `./${ADMIN_TOKEN}`, role: 'Admin' }],
+    },
+    public: { listen: '127.0.0.1:0' },
+    ssf: {
+      transmitters: [
+        { issuer: 'https://idp.example', audiences: ['portcullis'], jwksFile: './idp.json', push: {} },
+      ],
+    },
+  }
+}
+
+/** What is told to the admin API before calls come: the user's device and an approval. */
+function setUp(target: string): readonly AdminCall[] {
+  const device = {
+    managed: true,
+    osPatched: true,
+    diskEncrypted: true,
+    firewall: true,
+    antivirus: true,
+    jailbroken: false,
+    reason: 'bench',
+  }
+  const grant = {
+    subject: { subject: USER },
+    service: target,
+    operations: ['Write'],
+    requester: 'bob',
+    ticket: 'B-1',
+    reason: 'bench',
+    duration: '12h',
+  }
+  return [
+    { method: 'PUT', path: `/v1/devices/${DEVICE}`, body: device },
+    { method: 'POST', path: '/v1/grants', body: grant },
+  ]
 }

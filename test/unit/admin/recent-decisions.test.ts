@@ -22,3 +22,27 @@ test('tells those who follow, until they leave', () => {
   decisions.note('2')
   expect(heard).toEqual(['1'])
 })
+
+test('bytes are bounded too: what was written over is not told, whatever its length', () => {
+  const decisions = new RecentDecisions(1000, 1000)
+  const noted: string[] = []
+  for (let n = 0; n < 5000; n++) {
+    const line = JSON.stringify({ n, name: 'ü€😀'.repeat(n % 13) })
+    decisions.note(line)
+    noted.unshift(line)
+    const newest = [...decisions.newest()]
+    expect(newest).toEqual(noted.slice(0, newest.length))
+    expect(newest.length).toBeGreaterThan(0)
+    noted.length = Math.min(noted.length, 100)
+  }
+})
+
+test('one that is larger than all there is, is told and not kept', () => {
+  const decisions = new RecentDecisions(3, 300)
+  const heard: string[] = []
+  decisions.follow((line) => heard.push(line))
+  decisions.note('1')
+  decisions.note('x'.repeat(101))
+  expect([...decisions.newest()]).toEqual(['1'])
+  expect(heard).toHaveLength(2)
+})
