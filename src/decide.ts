@@ -134,7 +134,7 @@ export function decide(
     riskLevel: risk?.level,
     client: located.client,
     session: assessment?.session ?? NO_SESSION,
-    device: device ? { managed: device.managed, tier: device.tier?.name, risk: device.posture } : NO_DEVICE,
+    device: device ? factsOf(device) : NO_DEVICE,
     nowMs,
   }
   const matrix = evaluateMatrixFor(standing, policy.matrix, facts, steps)
@@ -147,6 +147,7 @@ export function decide(
   )
   const data = evaluateDataFor(standing, endpoint, facts, operation, policy, steps)
   const adaptive = evaluateAdaptive(policy.adaptive, facts, steps)
+  const asserted = evaluateAsserted(standing, policy.adaptive, facts)
   const stepUp = evaluateEndpointStepUp(endpoint, policy.adaptive, facts, steps)
   tellState(known, assessment, steps)
   const decision = conclude(place, {
@@ -160,10 +161,11 @@ export function decide(
       data.refusal,
       ...(assessment?.verdicts ?? []),
       adaptive.refusal,
+      asserted?.refusal,
       stepUp,
       evaluateSensitiveAge(endpoint, policy.adaptive, facts),
     ],
-    recorded: matrix.shadowed ?? proxy?.shadowed ?? adaptive.shadowed,
+    recorded: matrix.shadowed ?? proxy?.shadowed ?? adaptive.shadowed ?? asserted?.shadowed,
     workload,
     user,
     caller: caller?.id,
@@ -240,8 +242,8 @@ const NO_USER: Omit<Standing, 'identity'> = {
 }
 
 /**
- * The matrix as asked by the roles that count. A role that does not count is none that could open; that it is asserted can
- * still forbid. Source: REQUIREMENTS D5.
+ * The matrix as asked by the roles that count. A role that does not count is none that could open, and neither is its
+ * absence: what is asserted and what counts must both be let in. Source: REQUIREMENTS D5.
  */
 function evaluateMatrixFor(
   { whole, suppressed }: Standing,
@@ -252,9 +254,19 @@ function evaluateMatrixFor(
   const verdict = evaluateMatrix(matrix, facts, steps)
   if (suppressed.length === 0) return verdict
   const asserted = evaluateMatrix(matrix, { ...facts, identity: { ...facts.identity, user: whole } })
-  if (!asserted.permit && asserted.refusal.reason === 'forbidden') return asserted
+  if (!asserted.permit && (verdict.permit || asserted.refusal.reason === 'forbidden')) return asserted
   if (verdict.permit || !asserted.permit) return verdict
   return { ...verdict, refusal: grantRequired(suppressed, facts, steps) }
+}
+
+/** Adaptive rules as asked by every role that is asserted, where some don't count: the worse of both holds. */
+function evaluateAsserted(
+  { whole, suppressed }: Standing,
+  policy: AdaptivePolicy,
+  facts: Facts,
+): ReturnType<typeof evaluateAdaptive> | undefined {
+  if (suppressed.length === 0) return undefined
+  return evaluateAdaptive(policy, { ...facts, identity: { ...facts.identity, user: whole } })
 }
 
 function evaluateDataFor(
@@ -274,6 +286,10 @@ function evaluateDataFor(
   const asserted = evaluateData(policy, { ...call, user: whole }, offered, adaptive)
   if (asserted.refusal?.reason === 'data-policy') return verdict
   return { ...verdict, refusal: grantRequired(suppressed, { target }, steps) }
+}
+
+function factsOf({ managed, tier, posture, beganMs }: DeviceState): Facts['device'] {
+  return { managed, tier: tier?.name, risk: posture, beganMs }
 }
 
 function usedGrants(approval: LiveGrant | undefined, ofRoles: readonly LiveGrant[]): readonly LiveGrant[] {

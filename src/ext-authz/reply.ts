@@ -199,6 +199,10 @@ function metadataOf(decision: Decision, decisionId: string): Metadata {
     user: decision.user?.subject,
     riskScore: decision.riskScore,
     revision: revision === '' ? undefined : revision,
-    obligations: obligations.length === 0 ? undefined : obligations,
+    // Where a mode lets the call pass, nothing about it is to be held to.
+    obligations:
+      obligations.length === 0 || (decision.outcome === 'allow' && !changesRequest(decision))
+        ? undefined
+        : obligations,
   }
 }

@@ -56,6 +56,10 @@ export function readForwarded(xfcc: string): ReadForwarded {
       spiffeId: uri,
       verifiedBy: 'forwarded',
       certificateSha256: sha256Hex,
+      certificate: certificate && {
+        serialHex: certificate.serialHex,
+        notBeforeMs: certificate.notBeforeMs,
+      },
       via: { spiffeId: by },
     },
     dated: datedIdentity(uri, certificate, sha256Hex),

@@ -215,7 +215,12 @@ function verifyCaller(
   if (!proxy) return peer
   const xfcc = request.http?.headers.get('x-forwarded-client-cert')
   if (xfcc === undefined) return proxy.self ? peer : NOBODY
-  return verifiers.forwarded(xfcc, peer.value.spiffeId, proxy, nowMs)
+  const named = verifiers.forwarded(xfcc, peer.value.spiffeId, proxy, nowMs)
+  const { spiffeId, certificate } = peer.value
+  // What the header says is remembered by its bytes alone; who brought it is another question each time.
+  return named.ok && named.value && certificate
+    ? { ok: true, value: { ...named.value, via: { spiffeId, certificate } } }
+    : named
 }
 
 function verifyPeer(

@@ -10,7 +10,9 @@ export type WorkloadPrincipal = {
   /** The leaf's serial number in lower-case hex, and its own notBefore, where there was a certificate to read. */
   readonly certificate?: { readonly serialHex: string; readonly notBeforeMs: number } | undefined
   /** The trusted proxy that named the caller; it needs the edge too. */
-  readonly via?: { readonly spiffeId: SpiffeId } | undefined
+  readonly via?:
+    | { readonly spiffeId: SpiffeId; readonly certificate?: WorkloadPrincipal['certificate'] }
+    | undefined
 }
 
 /** A service token that was verified, bound to the workload and meant for the target. */

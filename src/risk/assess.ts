@@ -12,6 +12,7 @@ import {
 } from '../session/session-limits.js'
 import { accountRefusal, certificateRevoked } from '../signals/told.js'
 import { showsFactor } from '../session/step-up.js'
+import type { StateRecord } from '../state/record.js'
 import type { Recalled } from '../state/recall.js'
 import { type EffectiveRisk, effectiveRisk } from './effective-risk.js'
 import type { RiskPolicy } from './risk-policy.js'
@@ -70,7 +71,8 @@ export function assess(
   const standing =
     (verified.workload && quarantineOf(known.workload, nowMs)) ??
     (verified.workload?.via && quarantineOf(known.proxy, nowMs)) ??
-    revokedBySignal(verified.workload, known) ??
+    revokedBySignal(verified.workload?.certificate, known.workload) ??
+    revokedBySignal(verified.workload?.via?.certificate, known.proxy) ??
     (verified.user && terminationOf(known.session, known.user, verified.user, nowMs)) ??
     (verified.user && accountRefusal(known, verified.user, nowMs)) ??
     (user &&
@@ -117,10 +119,9 @@ export function assess(
 
 /** A certificate that somebody revoked by a signal, where it can be told which one was shown. */
 function revokedBySignal(
-  workload: Identity['workload'],
-  { workload: record }: Recalled,
+  certificate: NonNullable<Identity['workload']>['certificate'],
+  record: StateRecord,
 ): Refusal | undefined {
-  const { certificate } = workload ?? {}
   if (!certificate || !certificateRevoked(record, certificate.serialHex, certificate.notBeforeMs)) {
     return undefined
   }

@@ -32,6 +32,7 @@ const NO_ATTEMPT: ReadonlySet<RefusalReason> = new Set([
   'session-terminated',
   'session-expired',
   'session-idle',
+  'certificate-revoked',
   'risk-too-high',
   'quarantined',
   'no-credentials',
@@ -99,17 +100,19 @@ export function lessonsOf(
   if (assessment?.quarantine && decision.outcome === 'deny' && keys.workload !== undefined) {
     const untilMs = nowMs + policy.workload.quarantineForMs
     quarantined = keys.workload
-    committed.push({ key: quarantined, ops: quarantineOps(untilMs, nowMs), expiresAtMs: nowMs + KEPT_MS })
+    committed.push({ key: quarantined, ops: quarantineOps(untilMs, nowMs, known.workload), expiresAtMs: nowMs + KEPT_MS })
   }
   return noted.length === 0 && committed.length === 0 ? undefined : { noted, committed, ended, quarantined }
 }
 
-function isAttempt({ outcome, reason }: Pick<Learned, 'outcome' | 'reason'>): boolean {
-  return outcome === 'deny' && reason !== 'allowed' && !NO_ATTEMPT.has(reason)
+/** A verified user whose token is out of date was told so by a signal, which the client can't know yet. */
+function isAttempt({ outcome, reason, user }: Pick<Learned, 'outcome' | 'reason' | 'user'>): boolean {
+  if (outcome !== 'deny' || reason === 'allowed' || NO_ATTEMPT.has(reason)) return false
+  return reason !== 'user-token-expired' || user === undefined
 }
 
 function workloadOps(
-  { outcome, reason, target }: Learned,
+  { outcome, reason, target, user }: Learned,
   { workload }: Recalled,
   failed: boolean,
   lacksEdge: boolean,
@@ -120,6 +123,7 @@ function workloadOps(
   if (reason === 'service-token-replayed') ops.push(replayOp(nowMs))
   if (target === undefined) return ops
   ops.push(...askedTargetOps(workload, target, nowMs))
-  if (lacksEdge && isAttempt({ outcome, reason })) ops.push(...refusedTargetOps(workload, target, nowMs))
+  if (lacksEdge && isAttempt({ outcome, reason, user }))
+    ops.push(...refusedTargetOps(workload, target, nowMs))
   return ops
 }

@@ -1,10 +1,14 @@
 import type { Refusal } from '../decision/decision.js'
-import { latestOf, type StateOp, type StateRecord } from '../state/record.js'
+import { EMPTY_RECORD, latestOf, numberOf, type StateOp, type StateRecord } from '../state/record.js'
 import type { RiskPolicy } from './risk-policy.js'
 import type { RiskScore } from './score.js'
 
 /** Until when a workload is refused everywhere, milliseconds since the epoch; 0 once it was lifted: `latest`. */
-const QUARANTINED_UNTIL = 'qu'
+const QUARANTINED_UNTIL = 'qt'
+/** The same as 0.1 before lifting knew it: a number that only grew (`max`). Written too, for replicas of that version. */
+const QUARANTINED_BEFORE = 'qu'
+/** What others told of the workload and its certificates is nothing that it learned to deserve. */
+const TOLD = /^(?:xl|cb|cs:.*)$/
 
 export type WorkloadVerdict = {
   readonly refusal: Refusal | undefined
@@ -43,20 +47,35 @@ const LATEST_MS = 8.64e15
 
 /** Undefined for a workload that never was; a time that has passed for one that was. */
 export function quarantinedUntilMs(record: StateRecord): number | undefined {
-  const stored = latestOf(record, QUARANTINED_UNTIL)
-  const untilMs = Number(stored?.text)
-  return Number.isFinite(untilMs) ? Math.min(untilMs, LATEST_MS) : undefined
+  const decided = Number(latestOf(record, QUARANTINED_UNTIL)?.text)
+  const before = numberOf(record, QUARANTINED_BEFORE)
+  const untilMs = Math.max(Number.isFinite(decided) ? decided : -1, before ?? -1)
+  return untilMs < 0 ? undefined : Math.min(untilMs, LATEST_MS)
 }
 
-/** What was decided last counts; of two decisions of one millisecond the longer one. */
-export function quarantineOps(untilMs: number, nowMs: number): readonly StateOp[] {
-  return [['latest', QUARANTINED_UNTIL, nowMs, String(Math.ceil(untilMs))]]
+/** What was decided last counts; of two decisions of one millisecond the longer one. It never shortens one that is there. */
+export function quarantineOps(
+  untilMs: number,
+  nowMs: number,
+  record: StateRecord = EMPTY_RECORD,
+): readonly StateOp[] {
+  const longerMs = Math.max(Math.ceil(untilMs), quarantinedUntilMs(record) ?? 0)
+  return [
+    ['latest', QUARANTINED_UNTIL, decidedAtMs(record, nowMs), String(longerMs)],
+    ['max', QUARANTINED_BEFORE, longerMs],
+  ]
+}
+
+/** Later than what is decided by now, also where that was by a clock that is ahead. */
+function decidedAtMs(record: StateRecord, nowMs: number): number {
+  return Math.max(nowMs, (latestOf(record, QUARANTINED_UNTIL)?.atMs ?? -1) + 1)
 }
 
 /** Ends a quarantine and forgets what led to it, so that the next call does not begin it anew. */
 export function liftQuarantineOps(record: StateRecord, nowMs: number): readonly StateOp[] {
-  const learned = [...record.keys()].filter((field) => field !== QUARANTINED_UNTIL)
-  // A quarantine by a clock that is ahead is lifted too.
-  const atMs = Math.max(nowMs, (latestOf(record, QUARANTINED_UNTIL)?.atMs ?? 0) + 1)
-  return [...learned.map((field) => ['drop', field] as const), ['latest', QUARANTINED_UNTIL, atMs, '0']]
+  const learned = [...record.keys()].filter((field) => field !== QUARANTINED_UNTIL && !TOLD.test(field))
+  return [
+    ...learned.map((field) => ['drop', field] as const),
+    ['latest', QUARANTINED_UNTIL, decidedAtMs(record, nowMs), '0'],
+  ]
 }

@@ -30,10 +30,17 @@ export type DeviceFacts = {
   readonly tier: string | undefined
   /** Posture score 0..100. */
   readonly risk: number | undefined
+  /** When the newest of what is wrong with it began, milliseconds since the epoch. */
+  readonly beganMs: number | undefined
 }
 
 /** Nobody looked. */
-export const NO_DEVICE: DeviceFacts = { managed: undefined, tier: undefined, risk: undefined }
+export const NO_DEVICE: DeviceFacts = {
+  managed: undefined,
+  tier: undefined,
+  risk: undefined,
+  beganMs: undefined,
+}
 export const UNKNOWN_CLIENT: Client = { ip: undefined, country: undefined, isPublic: true }
 export const NO_SESSION: SessionFacts = { ageMs: undefined, idleMs: undefined }
 

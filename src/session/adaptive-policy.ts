@@ -6,7 +6,7 @@ import { matchRequest, type To } from '../segmentation/to.js'
 import type { CompiledConditions } from '../segmentation/when/condition.js'
 import type { EFFECTS } from './adaptive-schema.js'
 import type { SessionLimits } from './session-limits.js'
-import { type AuthenticationLimits, challenge, isStepUpMet } from './step-up.js'
+import { type AuthenticationLimits, challenge, isStepUpMet, riskBegan } from './step-up.js'
 
 export type CompiledRule = {
   readonly name: string
@@ -18,6 +18,8 @@ export type CompiledRule = {
   readonly mode: Mode | undefined
   /** A condition on the user, the session or the device: without a user the rule says nothing. */
   readonly ofUser: boolean
+  /** A condition on the device, which has been as it is since some time. */
+  readonly ofDevice: boolean
   /** A condition on risk, which nobody evaluates for a target in Observe. */
   readonly ofRisk: boolean
   /** A source of risk that scores more than this can be what the rule is about. */
@@ -90,20 +92,23 @@ function findingOf(rule: CompiledRule, facts: Facts, limits: AuthenticationLimit
     const reason = rule.ofRisk ? 'risk-too-high' : 'user-required'
     return { reason, message: `${message}, and there is no user to give it`, ...at }
   }
-  const beganMs = rule.ofRisk ? riskBegan(rule, facts) : undefined
+  const beganMs = conditionBegan(rule, facts)
   const { maxAuthAgeMs } = limits
   if (isStepUpMet(user, rule.factor, beganMs, maxAuthAgeMs, facts.nowMs)) return undefined
   const stepUp = challenge(rule.factor, maxAuthAgeMs, beganMs, facts.nowMs)
   return { reason: 'step-up-required', message, stepUp, ...at }
 }
 
-/** When the newest of what the rule is about began. */
-function riskBegan({ riskAbove }: CompiledRule, { riskSources }: Facts): number | undefined {
-  let latest: number | undefined
-  for (const { score, beganMs } of riskSources) {
-    if (score > riskAbove && beganMs !== undefined) latest = Math.max(latest ?? beganMs, beganMs)
-  }
-  return latest
+/** When the newest of what the rule is about began; undefined where nothing of it has a beginning. */
+function conditionBegan(
+  { ofRisk, ofDevice, riskAbove }: CompiledRule,
+  { riskSources, device }: Facts,
+): number | undefined {
+  const ofRiskMs = ofRisk ? riskBegan(riskSources, riskAbove) : undefined
+  const ofDeviceMs = ofDevice ? device.beganMs : undefined
+  return ofRiskMs !== undefined && ofDeviceMs !== undefined
+    ? Math.max(ofRiskMs, ofDeviceMs)
+    : (ofRiskMs ?? ofDeviceMs)
 }
 
 /** What is enforced outweighs what is not, a denial outweighs a challenge; among equals the first stays. */

@@ -118,6 +118,7 @@ function compileRule(
     mode,
     ofUser: when.some(({ key }) => /^(?:user|session|device|request\.auth)\./.test(key)),
     riskAbove: riskAbove(when),
+    ofDevice: when.some(({ key }) => key.startsWith('device.')),
     ofRisk: when.some(({ key }) => key.startsWith('risk.')),
     ofCountry: when.some(({ key }) => key === 'client.country'),
   }

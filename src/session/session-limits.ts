@@ -63,7 +63,8 @@ export function terminationOf(
 ): Refusal | undefined {
   if (session && numberOf(session, TERMINATED) !== undefined) return TERMINATED_REFUSAL
   const endedMs = numberOf(ofUser, TERMINATED)
-  return endedMs !== undefined && authenticatedMs(user, nowMs) <= endedMs ? TERMINATED_REFUSAL : undefined
+  if (endedMs === undefined) return undefined
+  return authenticatedMs(user, nowMs, session) <= endedMs ? TERMINATED_REFUSAL : undefined
 }
 
 const TERMINATED_REFUSAL: Refusal = {
@@ -71,11 +72,15 @@ const TERMINATED_REFUSAL: Refusal = {
   message: 'the session was terminated; the user has to sign in anew',
 }
 
-/** The token's authentication, else its issue; a token that names neither is older than anything. */
-function authenticatedMs(user: UserPrincipal, nowMs: number): number {
+/**
+ * The token's authentication; else its issue, or when its session was first seen, if that is earlier: a refreshed token
+ * of a session is as old as the session. A token that names neither is older than anything.
+ */
+function authenticatedMs(user: UserPrincipal, nowMs: number, session?: StateRecord): number {
   if (user.authTimeMs !== undefined) return believedMs(user, nowMs) ?? -Infinity
   const issuedAt = user.claims['iat']
-  return typeof issuedAt === 'number' ? issuedAt * 1000 : -Infinity
+  const issuedMs = typeof issuedAt === 'number' ? issuedAt * 1000 : -Infinity
+  return Math.min(issuedMs, (session && numberOf(session, FIRST_SEEN)) ?? Infinity)
 }
 
 /**
@@ -135,9 +140,12 @@ export function sessionOps(session: StateRecord, limits: SessionLimits, nowMs: n
 
 const NOTHING: readonly StateOp[] = []
 
-/** Ends a session, or every authentication of a user up to now, by clocks that may be ahead. */
-export function terminationOps(nowMs: number): readonly StateOp[] {
-  return [['max', TERMINATED, nowMs + CLOCK_SKEW_MS]]
+/**
+ * Ends a session, or every authentication of a user up to now, by clocks that may be ahead. Whoever signs in anew within
+ * that lead is refused still, so a person who ends sessions by hand takes a short one.
+ */
+export function terminationOps(nowMs: number, clockAheadMs = CLOCK_SKEW_MS): readonly StateOp[] {
+  return [['max', TERMINATED, nowMs + clockAheadMs]]
 }
 
 /** When it was ended, milliseconds since the epoch; of a user's record, up to when authentications are over. */

@@ -1,6 +1,6 @@
 import type { Refusal, StepUp, Steps } from '../decision/decision.js'
 import type { UserPrincipal } from '../identity/principal.js'
-import type { Facts } from '../segmentation/facts.js'
+import type { Facts, RiskSource } from '../segmentation/facts.js'
 import type { Endpoint } from '../segmentation/matrix.js'
 
 /** An `auth_time` later than now by more than this is not believed. */
@@ -62,6 +62,15 @@ export function riskBeganMs(user: UserPrincipal): number | undefined {
   return typeof issuedAt === 'number' ? issuedAt * 1000 - ISSUING_MS : Infinity
 }
 
+/** When the newest of what scores above a bound began, milliseconds since the epoch. */
+export function riskBegan(sources: readonly RiskSource[], above: number): number | undefined {
+  let latest: number | undefined
+  for (const { score, beganMs } of sources) {
+    if (score > above && beganMs !== undefined) latest = Math.max(latest ?? beganMs, beganMs)
+  }
+  return latest
+}
+
 /**
  * Whether a sensitive target asks its user for a recent authentication, and has none. Only users are asked: whether there
  * must be one is the endpoint's `require`. Source: REQUIREMENTS D6, FORMATS 1 `session.maxAuthAgeFrom`.
@@ -94,14 +103,15 @@ export function challenge(
 }
 
 /**
- * What the endpoint itself asks of the user's authentication: `mfa` (shown at any time, unless there is a
- * `maxAuthAge`) and `maxAuthAge`. Both imply a user. Unknown risk
- * counts as high for `mfa: RiskBased`, but in Observe, where nobody evaluates it.
+ * What the endpoint itself asks of the user's authentication: `mfa: Required` (shown at any time, unless there is a
+ * `maxAuthAge`), `mfa: RiskBased` (above a risk of 50, and then by an authentication after it began and within
+ * `maxAuthAge`) and `maxAuthAge`. All imply a user. Unknown risk counts as high for `mfa: RiskBased`, but in Observe,
+ * where nobody evaluates it.
  */
 export function evaluateEndpointStepUp(
   endpoint: Endpoint | undefined,
   limits: AuthenticationLimits,
-  { identity: { user }, riskScore, nowMs }: Facts,
+  { identity: { user }, riskScore, riskSources, nowMs }: Facts,
   steps?: Steps,
 ): Refusal | undefined {
   if (!endpoint) return undefined
@@ -115,15 +125,19 @@ export function evaluateEndpointStepUp(
     steps?.push({ step: 'step-up', outcome: 'fail', detail: `${asked}, and there is no user` })
     return { reason: 'user-required', message: `${asked}, which only a user can give`, ...at }
   }
-  const met =
-    (!needsMfa || showsFactor(user, 'mfa')) &&
-    (maxAuthAgeMs === undefined || isFresh(user, maxAuthAgeMs, nowMs))
+  const isRiskBased = needsMfa && endpoint.mfa === 'RiskBased'
+  const beganMs = isRiskBased ? riskBegan(riskSources, RISK_OF_MFA) : undefined
+  const ageMs = maxAuthAgeMs ?? limits.maxAuthAgeMs
+  const met = isRiskBased
+    ? isStepUpMet(user, 'mfa', beganMs, ageMs, nowMs)
+    : (!needsMfa || showsFactor(user, 'mfa')) &&
+      (maxAuthAgeMs === undefined || isFresh(user, maxAuthAgeMs, nowMs))
   steps?.push({ step: 'step-up', outcome: met ? 'pass' : 'fail', detail: asked })
   if (met) return undefined
   return {
     reason: 'step-up-required',
     message: asked,
-    stepUp: challenge('mfa', maxAuthAgeMs ?? limits.maxAuthAgeMs),
+    stepUp: challenge('mfa', ageMs, beganMs, nowMs),
     ...at,
   }
 }

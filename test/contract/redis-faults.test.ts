@@ -269,4 +269,30 @@ describe('the Redis store when Redis is', () => {
     },
     60_000,
   )
+
+  test('flushed, grants are void: nobody could see or revoke them any more', async () => {
+    redis = await startStandalone()
+    const [server] = redis.servers
+    if (!server) throw new Error('no server')
+    const stores = [
+      await replica(redis, 'one', { mode: 'Deny' }),
+      await replica(redis, 'two', { mode: 'LastKnown', forMs: 60_000 }),
+    ]
+    const [granted, other] = [stateKey('g', 'issuer', 'dora'), subject()]
+    for (const store of stores) {
+      await store.commit([
+        change(granted, ['latest', 'g:1', Date.now(), '{}']),
+        change(other, ['max', 'x', 1]),
+      ])
+      expect(await fields(store, other)).toEqual({ x: 1 })
+      expect(Object.keys(Object(await fields(store, granted)))).toEqual(['g:1'])
+    }
+    await server.cli('flushall')
+    for (const store of stores) {
+      await eventually(async () => {
+        expect(await fields(store, granted)).toEqual({})
+        expect(await fields(store, other)).toEqual({ x: 1 })
+      }, RECOVERS_WITHIN_MS)
+    }
+  }, 30_000)
 })

@@ -7,7 +7,10 @@ import type { AccessRequest } from '../../src/request/access-request.js'
 import type { ListenerRules } from '../../src/request/listener.js'
 import { resolveTarget } from '../../src/segmentation/target.js'
 import { aCall, aUser, NOW_MS } from '../support/facts.js'
+import { reportOps } from '../../src/device/device-report.js'
+import { deviceInOrder } from '../../src/lifecycle/suppose-device.js'
 import { NOWHERE } from '../../src/risk/locate.js'
+import { applyOps } from '../../src/state/record.js'
 import { NOTHING_KNOWN, type Recalled } from '../../src/state/recall.js'
 
 const LISTENER: ListenerRules = {
@@ -37,6 +40,15 @@ spec:
     - { name: soft, mode: Shadow, to: [{ endpoints: [Enforced] }], when: [{ key: "request.headers[x-soft]", present: true }] }
 `
 
+const DEVICE = {
+  managed: true,
+  osPatched: true,
+  diskEncrypted: true,
+  firewall: true,
+  antivirus: true,
+  jailbroken: false,
+}
+
 const FAILED = {
   ok: false as const,
   refusal: { reason: 'user-token-expired' as const, message: 'it has expired' },
@@ -47,10 +59,11 @@ const as = (claims: Parameters<typeof aUser>[0] = {}): Identified => ({
   identity: { workload: undefined, serviceToken: undefined, user: aUser(claims) },
 })
 
-function policy(): PolicyInForce {
-  const loaded = loadPolicy([{ file: 'pay.yaml', text: POLICY }], {
+function policyOf(text = POLICY, hasDevices?: boolean): PolicyInForce {
+  const loaded = loadPolicy([{ file: 'pay.yaml', text }], {
     localTrustDomain: 'cluster.local',
     trustDomains: [],
+    hasDevices,
   })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   return loaded.policy
@@ -61,8 +74,8 @@ function ask(
   who: Identified,
   headers: Record<string, string> = {},
   known: Recalled = NOTHING_KNOWN,
+  inForce = policyOf(),
 ): ReturnType<typeof decide> {
-  const inForce = policy()
   const request: AccessRequest = {
     requestId: '',
     source: { ip: '10.1.2.3', port: 40000, principal: '', certificate: '' },
@@ -138,7 +151,7 @@ test('what nothing refuses is allowed by its rule', () => {
 })
 
 describe('quarantine holds in every mode, and through whom it was', () => {
-  const quarantined = new Map([['qu', `${NOW_MS - 1}|${NOW_MS + 1}`]])
+  const quarantined = new Map([['qt', `${NOW_MS - 1}|${NOW_MS + 1}`]])
   const id = (name: string) => {
     const parsed = parseSpiffeId(`spiffe://cluster.local/ns/default/sa/${name}`)
     if (!parsed.ok) throw new Error(name)
@@ -156,11 +169,95 @@ describe('quarantine holds in every mode, and through whom it was', () => {
     )
   })
 
+  test('a certificate that a signal revoked, of the caller and of the proxy that names it', () => {
+    const certificate = { serialHex: '0a1b', notBeforeMs: NOW_MS - 60_000 }
+    const revoked = new Map([['cs:a1b', NOW_MS]])
+    const shown = { ...workload, certificate, via: { spiffeId: id('gateway'), certificate } }
+    const who: Identified = { ok: true, identity: { ...identity, workload: shown } }
+    for (const known of [{ workload: revoked }, { proxy: revoked }]) {
+      for (const path of ['/enforced', '/tried', '/watched']) {
+        const { reason } = ask(path, who, { 'x-test': '0' }, { ...NOTHING_KNOWN, ...known })
+        expect(reason).toBe('certificate-revoked')
+      }
+    }
+    const other = new Map([['cs:b2', NOW_MS]])
+    const decision = ask(
+      '/tried',
+      who,
+      { 'x-test': '0' },
+      { ...NOTHING_KNOWN, workload: other, proxy: other },
+    )
+    expect(decision.outcome).toBe('allow')
+  })
+
   test.each(['/tried', '/watched'])('%s, with another credential that fails', (path) => {
     const who: Identified = { ...FAILED, ok: false, verified: identity }
     expect(ask(path, who, { 'x-test': '0' }, { ...NOTHING_KNOWN, workload: quarantined }).reason).toBe(
       'quarantined',
     )
     expect(ask(path, who, { 'x-test': '0' }).outcome).toBe('allow')
+  })
+})
+
+describe('a role that no grant makes count', () => {
+  const document = (kind: string, name: string, spec: string): string =>
+    `---\napiVersion: portcullis.dev/v1beta1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec: ${spec}\n`
+  const inForce = policyOf(
+    [
+      document(
+        'ServicePolicy',
+        'pay',
+        `
+  endpoints: [{ name: Any, paths: [/any], methods: [GET], require: User }, { name: Apart, paths: [/apart], methods: [GET], require: User }]
+  rules:
+    - { name: users, from: [{ users: true }], to: [{ endpoints: [Any] }] }
+    - { name: no-admins, from: [{ users: true }], to: [{ endpoints: [Apart] }], when: [{ key: user.roles, notValues: [admin] }] }`,
+      ),
+      document('BaselinePolicy', 'default', '{ grantOnlyRoles: [admin, contractor, auditor] }'),
+      document(
+        'AdaptivePolicy',
+        'mine',
+        `
+  rules:
+    - { name: out, when: [{ key: user.roles, values: [contractor] }], then: Deny }
+    - { name: strong, when: [{ key: user.roles, values: [auditor] }], then: StepUp, factor: webauthn }`,
+      ),
+    ].join(''),
+  )
+  test.each([
+    ['is denied by what denies it', '/any', 'contractor', 'adaptive-deny'],
+    ['is challenged by what challenges it', '/any', 'auditor', 'step-up-required'],
+    ['does not pass by its absence', '/apart', 'admin', 'rule-not-matched'],
+    ['takes nothing else away', '/any', 'admin', 'allowed'],
+    ['is none of another', '/apart', 'intern', 'allowed'],
+  ])('%s', (_name, path, role, reason) => {
+    expect(
+      ask(path, as({ roles: [role], claims: { roles: [role] } }), {}, NOTHING_KNOWN, inForce).reason,
+    ).toBe(reason)
+  })
+})
+
+describe('a step-up about the device', () => {
+  const MINUTE_MS = 60_000
+  const inForce = policyOf(
+    `${POLICY}---
+apiVersion: portcullis.dev/v1beta1
+kind: AdaptivePolicy
+metadata: { name: default }
+spec: { rules: [{ name: bad-device, when: [{ key: device.risk, above: 40 }], then: StepUp, factor: mfa }] }
+`,
+    true,
+  )
+  const jailbroken = applyOps(
+    deviceInOrder(NOW_MS - 60 * MINUTE_MS),
+    reportOps({ ...DEVICE, jailbroken: true }, NOW_MS - 5 * MINUTE_MS),
+  )
+  test.each([
+    ['before it became so', 6, 'step-up-required'],
+    ['after it became so', 4, 'allowed'],
+  ])('MFA %s', (_name, minutesAgo, reason) => {
+    const who = as({ mfaVerified: true, authTimeMs: NOW_MS - minutesAgo * MINUTE_MS })
+    const decision = ask('/enforced', who, {}, { ...NOTHING_KNOWN, device: jailbroken }, inForce)
+    expect(decision.reason).toBe(reason)
   })
 })

@@ -48,6 +48,9 @@ type Part = Place & { readonly lane: Lane }
  * After a flush, what any replica still has a copy of is written again, field by field: of numbers the larger one
  * stays, of texts the later. A count of uses that none has a copy of begins anew; documents are gone.
  */
+/** Records of grants: who may see and revoke them is lost with their documents, so they must not count on. */
+const GRANTS = 'g:'
+
 export async function openRedisStore(options: RedisStoreOptions): Promise<StateStore> {
   const store = new RedisStore(options)
   await store.opened(FIRST_CONNECTION_MS)
@@ -389,12 +392,13 @@ class RedisStore implements StateStore {
 
   #onLoss(part: Part): void {
     this.#options.warn(
-      'the Redis store: what it knew is lost (flushed, or restarted without its file); what is known here is written again',
+      'the Redis store: what it knew is lost (flushed, or restarted without its file); what is known here is written again, but grants, which are void',
     )
     this.#copies.doubtAll()
     const known: StateDelta[] = []
     for (const [key, { record, expiresAtMs }] of this.#copies.known(this.#options.now())) {
-      if (this.#part(key) === part) known.push({ key, ops: restoring(record), expiresAtMs })
+      if (this.#part(key) === part && !key.startsWith(GRANTS))
+        known.push({ key, ops: restoring(record), expiresAtMs })
     }
     part.lane.restore(known)
   }

@@ -147,13 +147,21 @@ export function quarantinePort({ store, nowMs }: SubjectParts): AdminPorts['quar
       if (untilMs <= atMs) {
         return refused(400, problem(['until'], 'expired', 'the quarantine would be over already'))
       }
-      const ops = quarantineOps(untilMs, atMs)
+      const record = await store.read(key, atMs)
+      if (record === 'unavailable') return AWAY
+      const ops = quarantineOps(untilMs, atMs, record)
       const expiresAtMs = Math.max(untilMs, atMs + KEPT_MS)
       if ((await store.commit([{ key, ops, expiresAtMs }])) === 'unavailable') return AWAY
       const entry: Entry = { workload, by: actor.name, reason, sinceMs: atMs }
       if ((await documents.put('quarantine', key, JSON.stringify(entry))) === 'unavailable') return AWAY
       return found(
-        given({ workload, since: timeOf(atMs), until: timeOf(untilMs) ?? '', by: actor.name, reason }),
+        given({
+          workload,
+          since: timeOf(atMs),
+          until: timeOf(Math.max(untilMs, quarantinedUntilMs(record) ?? 0)) ?? '',
+          by: actor.name,
+          reason,
+        }),
       )
     },
     lift: async (workload) => {

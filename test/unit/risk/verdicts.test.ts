@@ -10,7 +10,7 @@ import {
   quarantineOf,
   quarantineOps,
 } from '../../../src/risk/workload-verdict.js'
-import { applyOps, EMPTY_RECORD } from '../../../src/state/record.js'
+import { applyOps, EMPTY_RECORD, type StateOp } from '../../../src/state/record.js'
 import { aUser, NOW_MS } from '../../support/facts.js'
 
 const POLICY = compileRisk([])
@@ -121,17 +121,38 @@ describe('the verdict on a workload', () => {
 
   test('quarantine is lifted with what led to it, also one by a clock that was ahead', () => {
     for (const atMs of [NOW_MS - 1, NOW_MS, NOW_MS + 3_600_000]) {
+      const told: StateOp[] = [
+        ['max', 'cs:0a', NOW_MS],
+        ['max', 'cb', NOW_MS],
+        ['latest', 'xl', NOW_MS, '3'],
+      ]
       const record = applyOps(EMPTY_RECORD, [
         ...quarantineOps(NOW_MS + 60_000, atMs),
+        ...told,
         ['add', 'f:1', 3],
         ['max', 'fl', NOW_MS],
       ])
       const lifted = applyOps(record, liftQuarantineOps(record, NOW_MS))
       expect(quarantineOf(lifted, NOW_MS)).toBeUndefined()
-      expect([...lifted.keys()]).toEqual(['qu'])
-      const again = applyOps(lifted, quarantineOps(NOW_MS + 60_000, NOW_MS + 7_200_000))
+      // What others told of it stays: it is not what the workload did.
+      expect([...lifted.keys()].toSorted()).toEqual(['cb', 'cs:0a', 'qt', 'xl'])
+      const again = applyOps(lifted, quarantineOps(NOW_MS + 60_000, NOW_MS, lifted))
       expect(quarantineOf(again, NOW_MS)?.reason).toBe('quarantined')
     }
+  })
+
+  test('a quarantine is not shortened by another', () => {
+    const long = applyOps(EMPTY_RECORD, quarantineOps(NOW_MS + 60_000, NOW_MS))
+    const both = applyOps(long, quarantineOps(NOW_MS + 1000, NOW_MS + 10, long))
+    expect(quarantineOf(both, NOW_MS + 59_000)?.reason).toBe('quarantined')
+  })
+
+  test('one that an earlier version wrote holds, is lifted, and is written for it', () => {
+    const before = applyOps(EMPTY_RECORD, [['max', 'qu', NOW_MS + 60_000]])
+    expect(quarantineOf(before, NOW_MS)?.reason).toBe('quarantined')
+    expect(quarantineOf(applyOps(before, liftQuarantineOps(before, NOW_MS)), NOW_MS)).toBeUndefined()
+    const now = applyOps(EMPTY_RECORD, quarantineOps(NOW_MS + 60_000, NOW_MS))
+    expect(now.get('qu')).toBe(NOW_MS + 60_000)
   })
 
   test('a time without a date is no reason to fail', () => {

@@ -149,11 +149,33 @@ describe('terminationOf', () => {
       true,
     ],
     ['without a session, authenticated since', undefined, ended, { authTimeMs: ago(8.9) }, false],
+    [
+      'a refreshed token without an authentication, of a session that is older',
+      seen(['min', 'st', ago(20)]),
+      ended,
+      issued(1),
+      true,
+    ],
+    [
+      'a token without an authentication, of a session begun since',
+      seen(['min', 'st', ago(1)]),
+      ended,
+      issued(1),
+      false,
+    ],
     ['nothing was terminated', EMPTY_RECORD, EMPTY_RECORD, {}, false],
   ])('%s', (_name, session, ofUser, user, terminated) => {
     const refusal = terminationOf(session, ofUser, aUser(user), NOW_MS)
     expect(refusal?.reason).toBe(terminated ? 'session-terminated' : undefined)
   })
+})
+
+test('a short lead of clocks lets a new sign-in pass sooner', () => {
+  const ended = seen(...terminationOps(NOW_MS - 6000, 5000))
+  expect(terminationOf(undefined, ended, aUser({ authTimeMs: NOW_MS }), NOW_MS)).toBeUndefined()
+  expect(terminationOf(undefined, ended, aUser({ authTimeMs: NOW_MS - 2000 }), NOW_MS)?.reason).toBe(
+    'session-terminated',
+  )
 })
 
 test('a busy session is noted every thirty seconds, or ten times in its idle timeout', () => {
