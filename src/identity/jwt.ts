@@ -16,7 +16,7 @@ export const ALGORITHMS = [
 ] as const
 export type Algorithm = (typeof ALGORITHMS)[number]
 
-/** Bytes of a whole compact token. */
+/** Bytes of a whole compact token, where its reader sets no other limit. */
 export const MAX_TOKEN_BYTES = 16 * 1024
 const MAX_NAME_LENGTH = 512
 
@@ -45,10 +45,13 @@ export type JwsProblem = {
 /**
  * Parses a compact JWS strictly: three canonical base64url parts, a header object without duplicate members, an
  * allowed `alg`, nothing critical. Keys that the header brings or points to (`jwk`, `jku`, `x5c`, `x5u`) choose no key here.
- * Limit: 16 KiB. Source: RFC 7515, RFC 8725.
+ * `maxBytes`: longer ones are malformed. Source: RFC 7515, RFC 8725.
  */
-export function parseJws(text: string): { readonly ok: true; readonly jws: Jws } | JwsProblem {
-  if (text.length > MAX_TOKEN_BYTES) return malformed(`longer than ${MAX_TOKEN_BYTES} bytes`)
+export function parseJws(
+  text: string,
+  maxBytes = MAX_TOKEN_BYTES,
+): { readonly ok: true; readonly jws: Jws } | JwsProblem {
+  if (text.length > maxBytes) return malformed(`longer than ${maxBytes} bytes`)
   const [encodedHeader, encodedPayload, encodedSignature, ...rest] = text.split('.')
   if (encodedPayload === undefined || encodedSignature === undefined || rest.length > 0) {
     return malformed('not three parts joined by dots')
@@ -73,8 +76,11 @@ export function parseJws(text: string): { readonly ok: true; readonly jws: Jws }
 }
 
 /** Parses a JWT: a JWS whose payload is a JSON object without duplicate members. Source: RFC 7519. */
-export function parseJwt(text: string): { readonly ok: true; readonly jwt: Jwt } | JwsProblem {
-  const parsed = parseJws(text)
+export function parseJwt(
+  text: string,
+  maxBytes = MAX_TOKEN_BYTES,
+): { readonly ok: true; readonly jwt: Jwt } | JwsProblem {
+  const parsed = parseJws(text, maxBytes)
   if (!parsed.ok) return parsed
   const claims = parseStrictJsonBytes(parsed.jws.payload)
   if (!claims.ok) return malformed(`the payload is not strict JSON: ${claims.problem}`)

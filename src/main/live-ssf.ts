@@ -1,11 +1,18 @@
 import { randomInt } from 'node:crypto'
 import { type Poll, startPoll, type Taken } from '../adapters/ssf/poll.js'
-import { type Push, type PushAnswer, type Pusher, pushReceiver } from '../adapters/ssf/push.js'
+import {
+  type FindPusher,
+  type Push,
+  type PushAnswer,
+  type Pusher,
+  pushReceiver,
+} from '../adapters/ssf/push.js'
 import type { Config } from '../config/config.js'
 import type { TransmitterConfig } from '../config/ssf.js'
 import { parseJwt } from '../identity/jwt.js'
 import type { ClaimMapping } from '../identity/user-claims.js'
 import {
+  MAX_SET_BYTES,
   type Received,
   receiveSet,
   type ReceiverParts,
@@ -106,7 +113,7 @@ export function openSsf(
     }
   }
   return {
-    push: pushers.size === 0 ? undefined : pushReceiver((text) => pushers.get(issuerOf(text) ?? '')),
+    push: pushers.size === 0 ? undefined : pushReceiver((text) => pusherOf(text, pushers)),
     health: () =>
       new Map(
         all.map((live) => {
@@ -197,9 +204,10 @@ function takenOf(received: Received): Taken {
   return { outcome: 'refused', err: received.err, description: received.description }
 }
 
-/** Who a SET says it is from; nothing of it is proved. */
-function issuerOf(text: string): string | undefined {
-  const parsed = parseJwt(text)
-  const iss = parsed.ok ? parsed.jwt.claims['iss'] : undefined
-  return typeof iss === 'string' ? iss : undefined
+/** By whom a SET says it is from; nothing of it is proved. */
+function pusherOf(text: string, pushers: ReadonlyMap<string, Pusher>): ReturnType<FindPusher> {
+  const parsed = parseJwt(text, MAX_SET_BYTES)
+  if (!parsed.ok) return { problem: parsed.problem }
+  const { iss } = parsed.jwt.claims
+  return typeof iss === 'string' ? pushers.get(iss) : undefined
 }

@@ -73,6 +73,12 @@ function changedClaims(claims: JsonObject, mapping: ClaimMapping): ReadonlyMap<s
   const changed = new Map(
     Object.entries(read.principal.claims).filter(([name]) => name !== 'iss' && name !== 'sub'),
   )
+  // What a name of ours is read from may be gone with all that it was in.
+  for (const [name, source] of mapping.claims) {
+    if (changed.has(name) || !leadsTo(claims, source)) continue
+    if (name === 'sub' || NOT_PUT_RIGHT.has(name)) return undefined
+    changed.set(name, null)
+  }
   // What the issuer calls by a name of its own could still be asked for by that name, so it goes.
   for (const [name, source] of mapping.claims) {
     if (!isNeverMore(name) || source === name || holdsRights(source)) continue
@@ -80,11 +86,14 @@ function changedClaims(claims: JsonObject, mapping: ClaimMapping): ReadonlyMap<s
       if (source === top || source.startsWith(`${top}.`)) changed.set(top, null)
     }
   }
-  // A source that a name of ours is read from may be one of those, as `sub` may be read from `uid`.
-  const sources = new Set(
-    [...mapping.claims].flatMap(([name, source]) => (NOT_PUT_RIGHT.has(name) ? [source] : [])),
-  )
-  return [...changed.keys()].some((name) => NOT_PUT_RIGHT.has(name) || sources.has(name))
-    ? undefined
-    : changed
+  return [...changed.keys()].some((name) => NOT_PUT_RIGHT.has(name)) ? undefined : changed
+}
+
+/** Whether a path, or what it leads through, is among the claims. */
+function leadsTo(claims: JsonObject, path: string): boolean {
+  if (path in claims) return true
+  for (let dot = path.indexOf('.'); dot !== -1; dot = path.indexOf('.', dot + 1)) {
+    if (path.slice(0, dot) in claims) return true
+  }
+  return false
 }

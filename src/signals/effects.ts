@@ -3,7 +3,7 @@ import { isJsonObject, type JsonObject } from '../identity/strict-json.js'
 import type { ClaimMapping } from '../identity/user-claims.js'
 import type { StateDelta, StateOp, StateRecord } from '../state/record.js'
 import { claimsChangeOps } from './claims-change.js'
-import type { EventName } from './event-type.js'
+import { type EventName, isOpening } from './event-type.js'
 import type { SecurityEvent } from './parse-set.js'
 import {
   ACCOUNT,
@@ -11,8 +11,11 @@ import {
   CERTIFICATES_BEFORE,
   ENDED,
   ENDED_WITHOUT_DEVICE,
+  ENDED_WITHOUT_SESSION,
   FACTORS_RESET,
+  FACTORS_RESET_WITHOUT_SESSION,
   NARROWED,
+  REFRESH_NEEDED_WITHOUT_SESSION,
   SERIAL,
 } from './signal-fields.js'
 import type { Named } from './subject-identifier.js'
@@ -32,6 +35,7 @@ export type EffectContext = {
   readonly mappingOf: (issuer: string) => ClaimMapping
   /** The records of the subject, where the event asks for them: `needsRecords`. */
   readonly recordOf: (key: string) => StateRecord
+  readonly nowMs: number
 }
 
 /** Whether the effect depends on what is known of the subject: how many entries its record has already. */
@@ -46,14 +50,15 @@ export function bareSubject({ name, payload }: SecurityEvent): 'session' | 'devi
 }
 
 /**
- * The changes of the subject's records that an event makes: the same ones whenever and however often it comes, in any
- * order with others. Undefined where none of the records is of a kind that this event could change.
+ * The changes of the subject's records that an event makes: the same ones however often it comes, in any order with
+ * others. What gives back counts from now at the latest, so that it never outdoes a later event that takes away. Undefined where none of the records is of a kind that this event could change.
  */
 export function effectOf(
-  event: SecurityEvent,
+  told: SecurityEvent,
   subject: readonly Named[],
   context: EffectContext,
 ): readonly StateDelta[] | undefined {
+  const event = isOpening(told.name, told.payload) ? notAhead(told, context.nowMs) : told
   const effect = event.name && EFFECTS[event.name]
   if (!effect || subject.length === 0) return []
   const deltas: StateDelta[] = []
@@ -65,6 +70,20 @@ export function effectOf(
     if (ops.length > 0) deltas.push({ key: named.key, ops, expiresAtMs: event.atMs + keptMs(event) })
   }
   return applies ? deltas : undefined
+}
+
+/**
+ * Nothing happened after its SET was issued, in the second that it says, or later than now. What says so counts from the
+ * beginning of that second, as what takes away in it may be told in whole seconds; repeated later, from no later time.
+ */
+function notAhead(event: SecurityEvent, nowMs: number): SecurityEvent {
+  const issuedMs = wholeSecond(event.issuedAtMs)
+  if (event.atMs <= Math.min(issuedMs + 999, nowMs)) return event
+  return { ...event, atMs: Math.min(issuedMs, wholeSecond(nowMs)) }
+}
+
+function wholeSecond(ms: number): number {
+  return Math.floor(ms / 1000) * 1000
 }
 
 function keptMs({ name }: SecurityEvent): number {
@@ -81,13 +100,19 @@ type Effect = (
 
 const NOTHING: readonly StateOp[] = []
 
-/** A subject with a session is that session, for what is about sessions, claims and factors. */
+/**
+ * A subject with a session is that session, for what is about sessions, claims and factors. A user's tokens that name no
+ * session may be of that one.
+ */
 function isWider(named: Named, subject: readonly Named[]): boolean {
   return named.kind !== 'session' && subject.some(({ kind }) => kind === 'session')
 }
 
 const endSessions: Effect = ({ atMs }, named, subject) => {
-  if (named.kind === 'workload' || isWider(named, subject)) return undefined
+  if (named.kind === 'workload') return undefined
+  if (isWider(named, subject)) {
+    return named.kind === 'user' ? [['max', ENDED_WITHOUT_SESSION, atMs]] : undefined
+  }
   // A user on one device: that device, and where tokens don't say which one they are on.
   const onDevice = named.kind === 'user' && subject.some(({ kind }) => kind === 'device')
   return [['max', onDevice ? ENDED_WITHOUT_DEVICE : ENDED, atMs]]
@@ -102,15 +127,15 @@ const account =
 
 const changeClaims: Effect = ({ payload: { claims }, atMs }, named, subject, { mappingOf, recordOf }) => {
   if (named.kind === 'workload' || named.kind === 'device' || !isJsonObject(claims)) return undefined
-  if (isWider(named, subject)) return undefined
+  if (isWider(named, subject)) return [['max', REFRESH_NEEDED_WITHOUT_SESSION, atMs]]
   return claimsChangeOps(claims, mappingOf(named.issuer), recordOf(named.key), atMs)
 }
 
 /** What the user shows from before the event was shown with something that is no longer so. */
 function resetFactors(atMs: number, named: Named, subject: readonly Named[]): readonly StateOp[] | undefined {
-  if ((named.kind !== 'user' && named.kind !== 'session') || isWider(named, subject)) return undefined
+  if (named.kind !== 'user' && named.kind !== 'session') return undefined
   return [
-    ['max', FACTORS_RESET, atMs],
+    ['max', isWider(named, subject) ? FACTORS_RESET_WITHOUT_SESSION : FACTORS_RESET, atMs],
     ['max', NARROWED, atMs],
   ]
 }

@@ -13,8 +13,8 @@ const COMPLIANCE = ['compliant', 'not-compliant']
 const NONE = {}
 
 /**
- * Members with a meaning here. What a specification asks for and nobody reads may be absent, so that no revocation is
- * lost for it. Source: CAEP 1.0, RISC 1.0, SSF 1.0.
+ * Members with a meaning here. What a specification asks for and nobody reads may be absent or of any type, so that no
+ * revocation is lost for it. Source: CAEP 1.0, RISC 1.0, SSF 1.0.
  */
 const CAEP_EVENTS = {
   'session-revoked': NONE,
@@ -25,23 +25,22 @@ const CAEP_EVENTS = {
     x509_serial: { optional: 'text' },
   },
   'assurance-level-change': {
-    namespace: 'text',
     current_level: 'text',
     previous_level: { optional: 'text' },
     change_direction: { optional: ['increase', 'decrease'] },
   },
-  'device-compliance-change': { current_status: COMPLIANCE, previous_status: { optional: COMPLIANCE } },
+  'device-compliance-change': { current_status: COMPLIANCE },
   'session-established': NONE,
   'session-presented': NONE,
-  'risk-level-change': { principal: 'text', current_level: LEVELS, previous_level: { optional: LEVELS } },
+  'risk-level-change': { principal: 'text', current_level: LEVELS },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Member>>>>
 
 const RISC_EVENTS = {
   'account-credential-change-required': NONE,
-  'account-disabled': { reason: { optional: 'text' } },
+  'account-disabled': NONE,
   'account-enabled': NONE,
   'account-purged': NONE,
-  'credential-compromise': { credential_type: 'text' },
+  'credential-compromise': NONE,
   'identifier-changed': NONE,
   'identifier-recycled': NONE,
   'opt-in': NONE,
@@ -78,13 +77,27 @@ export function eventOf(uri: string): Known | undefined {
   return KNOWN.get(uri)
 }
 
+/**
+ * Whether such an event gives back what another took. Those are read strictly and never count from a time ahead;
+ * what only takes away is not lost for an irregularity.
+ */
+export function isOpening(name: EventName | undefined, payload: JsonObject): boolean {
+  if (name === 'device-compliance-change') return payload['current_status'] === 'compliant'
+  if (name === 'risk-level-change') return payload['current_level'] !== 'HIGH'
+  return name === 'account-enabled'
+}
+
 /** What is wrong with an event's members; undefined: nothing. */
-export function payloadProblem({ members, aboutStream }: Known, payload: JsonObject): string | undefined {
+export function payloadProblem(
+  { name: event, members, aboutStream }: Known,
+  payload: JsonObject,
+): string | undefined {
   for (const [name, member] of Object.entries(members)) {
     if (!isRight(payload, name, member)) return `\`${name}\` is missing or not of its type`
   }
   if (aboutStream) return undefined
   if (readDateMs(payload, 'event_timestamp') === 'wrong') return '`event_timestamp` is not a time'
+  if (!isOpening(event, payload)) return undefined
   if (!isRight(payload, 'initiating_entity', { optional: ['admin', 'user', 'policy', 'system'] })) {
     return '`initiating_entity` is none of admin, user, policy, system'
   }

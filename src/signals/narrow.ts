@@ -1,9 +1,10 @@
 import type { UserPrincipal } from '../identity/principal.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from '../identity/strict-json.js'
+import { seenTimes } from '../session/session-limits.js'
 import { latestOf, numberOf, type StateRecord } from '../state/record.js'
 import type { Recalled } from '../state/recall.js'
 import { holdsRights } from './right-claims.js'
-import { CLAIM, FACTORS_RESET, NARROWED } from './signal-fields.js'
+import { CLAIM, FACTORS_RESET, FACTORS_RESET_WITHOUT_SESSION, NARROWED } from './signal-fields.js'
 
 type Known = Pick<Recalled, 'user' | 'session' | 'email' | 'named'>
 
@@ -17,9 +18,13 @@ const narrowedUsers = new WeakMap<UserPrincipal, { readonly print: string; reado
  */
 export function narrowed(user: UserPrincipal, known: Known): UserPrincipal {
   const records = recordsOf(known)
-  const toldMs = latestMs(records, NARROWED)
-  if (toldMs === undefined || authenticatedMs(user) > toldMs) return user
-  const reset = authenticatedMs(user) <= (latestMs(records, FACTORS_RESET) ?? -Infinity)
+  const toldMs = latestMs(records, [NARROWED])
+  if (toldMs === undefined) return user
+  const atMs = authenticatedMs(user, known.session)
+  if (atMs > toldMs) return user
+  const resets =
+    user.sessionId === undefined ? [FACTORS_RESET, FACTORS_RESET_WITHOUT_SESSION] : [FACTORS_RESET]
+  const reset = atMs <= (latestMs(records, resets) ?? -Infinity)
   const claims = newClaims(records, issuedMs(user))
   if (!reset && claims.size === 0) return user
   const print = JSON.stringify([reset, ...claims])
@@ -35,12 +40,15 @@ export function recordsOf({ user, session, email, named }: Known): readonly Stat
   return session ? [user, session, email, named] : [user, email]
 }
 
-/** The latest of a `max` field over the records. */
-export function latestMs(records: readonly StateRecord[], field: string): number | undefined {
+/** The latest of some `max` fields over the records. */
+export function latestMs(records: readonly StateRecord[], fields: readonly string[]): number | undefined {
   let latest: number | undefined
   for (const record of records) {
-    const atMs = numberOf(record, field)
-    if (atMs !== undefined && (latest === undefined || atMs > latest)) latest = atMs
+    if (record.size === 0) continue
+    for (const field of fields) {
+      const atMs = numberOf(record, field)
+      if (atMs !== undefined && (latest === undefined || atMs > latest)) latest = atMs
+    }
   }
   return latest
 }
@@ -50,9 +58,16 @@ export function issuedMs({ claims: { iat } }: UserPrincipal): number {
   return typeof iat === 'number' ? iat * 1000 : -Infinity
 }
 
-/** Nobody authenticates after the token was issued for it. */
-function authenticatedMs(user: UserPrincipal): number {
-  if (user.authTimeMs === undefined) return issuedMs(user)
+/**
+ * Nobody authenticates after the token was issued for it. Where it doesn't say when that was, a session that was seen
+ * before the token was issued began then at the latest: the token was refreshed.
+ */
+function authenticatedMs(user: UserPrincipal, session: StateRecord | undefined): number {
+  if (user.authTimeMs === undefined) {
+    const firstMs = (session && seenTimes(session).firstMs) ?? Infinity
+    // Most events tell their time in whole seconds.
+    return Math.min(issuedMs(user), Math.floor(firstMs / 1000) * 1000)
+  }
   return typeof user.claims['iat'] === 'number' ? Math.min(user.authTimeMs, issuedMs(user)) : user.authTimeMs
 }
 
@@ -111,9 +126,19 @@ function valueOf(name: string, before: unknown, now: unknown): unknown {
   if (holdsRights(name)) return common(name, before, now)
   if (name === 'acr' || name === 'mfa_verified') return now === before ? now : undefined
   if (name === 'device_trust_level') return lowerTrust(before, now)
-  if (isJsonObject(now)) return membersOf(before, now)
-  // What lists of objects say, such as authorization_details, may be rights too.
-  return Array.isArray(now) && now.some((one) => typeof one === 'object') ? undefined : now
+  // What lists say may be rights under any name, and so may a yes.
+  if (Array.isArray(before) || Array.isArray(now)) return inBoth(before, now)
+  if (now === true) return before === true || before === false ? before : undefined
+  return isJsonObject(now) ? membersOf(before, now) : now
+}
+
+/** In the form of what was there. Objects are the same where they are written the same. */
+function inBoth(before: unknown, now: unknown): unknown {
+  const list: readonly unknown[] = Array.isArray(now) ? now : [now]
+  const allowed = new Set(list.map((one) => JSON.stringify(one)))
+  const isAllowed = (one: unknown): boolean => allowed.has(JSON.stringify(one))
+  if (Array.isArray(before)) return before.filter(isAllowed)
+  return before !== undefined && isAllowed(before) ? before : undefined
 }
 
 /** Each by its own name, so that nested roles are rights as well. */

@@ -1,15 +1,18 @@
+import { createHash } from 'node:crypto'
 import { andThen } from '../identity/eventually.js'
 import { type Algorithm, type Jwt, mediaTypeOf, parseJwt } from '../identity/jwt.js'
 import type { KeySource } from '../identity/key-source.js'
 import { type ReplayGuard, replayKey } from '../identity/replay.js'
 import { verifySignature } from '../identity/signature.js'
 import type { ClaimMapping } from '../identity/user-claims.js'
-import { EMPTY_RECORD, type StateRecord } from '../state/record.js'
+import { EMPTY_RECORD, type StateDelta, type StateRecord } from '../state/record.js'
 import type { StateStore } from '../state/store.js'
 import { bareSubject, effectOf, needsRecords } from './effects.js'
+import { isOpening } from './event-type.js'
 import { readSet, type SecurityEvent, type SetTimes } from './parse-set.js'
 import { refuseSet, type SetRefusal } from './set-refusal.js'
-import { readSubject, type SubjectScope } from './subject-identifier.js'
+import { ENDED } from './signal-fields.js'
+import { type Named, readSubject, type SubjectScope } from './subject-identifier.js'
 
 /** Who sends SETs, and about whom. */
 export type Transmitter = SubjectScope & {
@@ -23,7 +26,7 @@ export type Transmitter = SubjectScope & {
 }
 
 export type ReceiverParts = {
-  readonly store: Pick<StateStore, 'read' | 'commit'> & { readonly claims: ReplayGuard }
+  readonly store: Pick<StateStore, 'read' | 'commit' | 'documents'> & { readonly claims: ReplayGuard }
   readonly times: SetTimes
   /** How claims of an issuer's user tokens are read. */
   readonly mappingOf: (issuer: string) => ClaimMapping
@@ -52,6 +55,9 @@ export type Received =
   | ({ readonly status: 'refused' } & Omit<SetRefusal, 'ok'>)
   | { readonly status: 'unavailable'; readonly problem: string }
 
+/** Bytes of a whole SET. */
+export const MAX_SET_BYTES = 64 * 1024
+
 /**
  * Takes one SET from a transmitter: signature, claims, subject; then what it changes is committed, durable on every
  * replica, before it is accepted. Never throws for bad input. Source: RFC 8417, RFC 8935, SSF 1.0, REQUIREMENTS R10.
@@ -62,7 +68,7 @@ export async function receiveSet(
   parts: ReceiverParts,
   nowMs: number,
 ): Promise<Received> {
-  const parsed = parseJwt(text)
+  const parsed = parseJwt(text, MAX_SET_BYTES)
   if (!parsed.ok) return refused(refuseSet('invalid_request', parsed.problem))
   const wrong = await verify(parsed.jwt, transmitter)
   if (wrong) return wrong
@@ -70,10 +76,15 @@ export async function receiveSet(
   if (!read.ok) return refused(read)
   const { event } = read
   if (event.name === 'verification' || event.name === 'stream-updated') {
-    return ofStream(event, transmitter, parts, nowMs)
+    return ofStream(event, text, transmitter, parts, nowMs)
   }
-  if (event.name === undefined) return accept(event, { subject: '', effective: false }, parts, nowMs)
-  const subject = readSubject(event.subject, bareSubject(event), transmitter)
+  if (event.name === undefined) return accept(event, text, { subject: '', effective: false }, parts, nowMs)
+  const subject = readSubject(
+    event.subject,
+    bareSubject(event),
+    transmitter,
+    !isOpening(event.name, event.payload),
+  )
   if (!subject.ok) return refused(subject)
   const records = new Map<string, StateRecord>()
   if (needsRecords(event)) {
@@ -86,11 +97,13 @@ export async function receiveSet(
   const deltas = effectOf(event, subject.named, {
     mappingOf: parts.mappingOf,
     recordOf: (key) => records.get(key) ?? EMPTY_RECORD,
+    nowMs,
   })
   if (!deltas)
     return refused(refuseSet('invalid_request', 'an event of this type says nothing about such a subject'))
   if (deltas.length > 0 && (await parts.store.commit(deltas)) === 'unavailable') return STORE_AWAY
-  return accept(event, { subject: subject.words, effective: deltas.length > 0 }, parts, nowMs)
+  if (!(await listEnded(event, subject.named, deltas, parts))) return STORE_AWAY
+  return accept(event, text, { subject: subject.words, effective: deltas.length > 0 }, parts, nowMs)
 }
 
 const STORE_AWAY: Received = { status: 'unavailable', problem: 'the store is away' }
@@ -115,8 +128,36 @@ async function verify(jwt: Jwt, { issuer, algorithms, keys }: Transmitter): Prom
   return refused(refuseSet('authentication_failed', 'its signature is wrong'))
 }
 
+/**
+ * Writes the sessions that an event ended where people look them up, as far as it says whose they are. In the form of
+ * `EndedSession` of main/admin. False: it has to come again, since the store is away.
+ */
+async function listEnded(
+  { issuer, atMs, name }: SecurityEvent,
+  subject: readonly Named[],
+  deltas: readonly StateDelta[],
+  { store }: ReceiverParts,
+): Promise<boolean> {
+  for (const named of subject) {
+    if (named.kind === 'workload' || named.of === undefined) continue
+    const ends = deltas.some(({ key, ops }) => key === named.key && ops.some(([, field]) => field === ENDED))
+    if (!ends) continue
+    const ended = {
+      issuer: named.issuer,
+      ...named.of,
+      endedAtMs: atMs,
+      endedBy: issuer,
+      reason: (name ?? '').replaceAll('-', ' '),
+    }
+    const put = await store.documents.put('sessions', named.key, JSON.stringify(ended))
+    if (put === 'unavailable') return false
+  }
+  return true
+}
+
 async function ofStream(
   event: SecurityEvent,
+  text: string,
   { streamId }: Transmitter,
   parts: ReceiverParts,
   nowMs: number,
@@ -128,7 +169,7 @@ async function ofStream(
   const { status } = event.payload
   const stream = STATUSES.find((one) => one === status)
   const words = streamId === undefined ? '' : `stream ${streamId}`
-  return accept(event, { subject: words, effective: false, stream }, parts, nowMs)
+  return accept(event, text, { subject: words, effective: false, stream }, parts, nowMs)
 }
 
 const STATUSES: readonly StreamStatus[] = ['enabled', 'paused', 'disabled']
@@ -136,9 +177,13 @@ const STATUSES: readonly StreamStatus[] = ['enabled', 'paused', 'disabled']
 /** How long a repetition is told from the first; transmitters repeat what was not acknowledged within that. */
 const REMEMBERED_MS = 24 * 3_600_000
 
-/** Whether it is the first is for those who count; its effect never depends on that. */
+/**
+ * Whether it is the first is for those who count; its effect never depends on that. Another SET of the same `jti` is no
+ * repetition, so that none takes effect unrecorded.
+ */
 async function accept(
   { issuer, jti, type, atMs }: SecurityEvent,
+  text: string,
   {
     subject,
     effective,
@@ -148,7 +193,7 @@ async function accept(
   nowMs: number,
 ): Promise<Received> {
   const claim = {
-    key: replayKey(`set ${issuer}`, jti),
+    key: replayKey(`set ${issuer}`, `${jti}\n${createHash('sha256').update(text).digest('hex')}`),
     issuedAtMs: nowMs,
     expiresAtMs: nowMs + REMEMBERED_MS,
   }

@@ -15,7 +15,13 @@ export type SubjectScope = {
 
 /** A record that an event is about, and whose it is. */
 export type Named =
-  | { readonly kind: 'user' | 'session' | 'device'; readonly key: string; readonly issuer: string }
+  | {
+      readonly kind: 'user' | 'session' | 'device'
+      readonly key: string
+      readonly issuer: string
+      /** The user, or one session of the user's, where the identifier says who that is. */
+      readonly of?: { readonly subject: string; readonly sessionId?: string }
+    }
   | { readonly kind: 'workload'; readonly key: string }
 
 /** `named` is empty where the subject is known to be nobody here: a tenant, a group, an organisational unit. */
@@ -32,16 +38,18 @@ const MAX_ALIASES = 16
  * Which records a subject identifier names, within a transmitter's scope. All members of a complex subject name one
  * principal together: which of them an event changes is the event's to say. Members that are not known narrow the subject and
  * are passed over: to end too much is safer than to end nothing. `bare` is what an opaque identifier by itself is.
+ * `lenient`: so are members that are null and applications that can't be read, for events that only take away.
  * Source: RFC 9493, SSF 1.0 3.
  */
 export function readSubject(
   subject: JsonObject,
   bare: 'session' | 'device',
   scope: SubjectScope,
+  lenient = false,
 ): ReadSubject {
   const found =
     subject['format'] === 'complex'
-      ? readComplex(subject, scope)
+      ? readComplex(subject, scope, lenient)
       : subject['format'] === 'opaque'
         ? readSimple(subject, bare, scope)
         : readSimple(subject, 'subject', scope)
@@ -49,16 +57,19 @@ export function readSubject(
   return { ...found, words: found.words.slice(0, MAX_WORDS) }
 }
 
-function readComplex(subject: JsonObject, scope: SubjectScope): ReadSubject {
+function readComplex(subject: JsonObject, scope: SubjectScope, lenient: boolean): ReadSubject {
   const members = new Map<Role, Extract<ReadSubject, { ok: true }>>()
   for (const role of ['user', 'device', 'session', 'application'] as const) {
     const member = subject[role]
-    if (member === undefined) continue
+    if (member === undefined || (lenient && member === null)) continue
     if (!isJsonObject(member))
       return refuseSet('invalid_request', `\`${role}\` of the subject is not an object`)
     const user = role === 'session' ? oneUser(subject['user']) : undefined
     const read = readSimple(member, role, scope, user)
-    if (!read.ok) return read
+    if (!read.ok) {
+      if (lenient && role === 'application' && members.size > 0 && read.err !== 'access_denied') continue
+      return read
+    }
     members.set(role, read)
   }
   if (members.size === 0 && !NOBODY_HERE.some((name) => isJsonObject(subject[name]))) {
@@ -99,7 +110,13 @@ function readSimple(identifier: JsonObject, role: Role, scope: SubjectScope, use
     if (!user) return ofIssuers(scope, 'session', words, (issuer) => namedSessionKey(issuer, id.text))
     if (!scope.subjectIssuers.includes(user.issuer)) return foreign()
     const key = sessionKey(user.issuer, user.subject, id.text)
-    return { ok: true, named: [{ kind: 'session', key, issuer: user.issuer }], words }
+    return {
+      ok: true,
+      named: [
+        { kind: 'session', key, issuer: user.issuer, of: { subject: user.subject, sessionId: id.text } },
+      ],
+      words,
+    }
   }
   // Which application a user was in makes no difference to what is ended.
   return role === 'application' ? { ok: true, named: [], words } : useless(role)
@@ -123,7 +140,8 @@ function readIssuerAndSubject(identifier: JsonObject, role: Role, scope: Subject
       words,
     }
   }
-  return { ok: true, named: [{ kind: 'user', key: userKey(at.issuer, subject.text), ...at }], words }
+  const of = { subject: subject.text }
+  return { ok: true, named: [{ kind: 'user', key: userKey(at.issuer, subject.text), ...at, of }], words }
 }
 
 /** Every identifier names the same subject; those that name nobody here are passed over, if one does. */

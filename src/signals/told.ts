@@ -1,7 +1,7 @@
 import type { Refusal } from '../decision/decision.js'
 import type { UserPrincipal } from '../identity/principal.js'
 import { terminationOf } from '../session/session-limits.js'
-import { latestOf, numberOf, type StateRecord } from '../state/record.js'
+import { EMPTY_RECORD, latestOf, numberOf, type StateRecord } from '../state/record.js'
 import type { Recalled } from '../state/recall.js'
 import { issuedMs, latestMs, recordsOf } from './narrow.js'
 import {
@@ -10,8 +10,10 @@ import {
   CERTIFICATES_BEFORE,
   ENDED,
   ENDED_WITHOUT_DEVICE,
+  ENDED_WITHOUT_SESSION,
   LEVEL,
   REFRESH_NEEDED,
+  REFRESH_NEEDED_WITHOUT_SESSION,
   SERIAL,
 } from './signal-fields.js'
 
@@ -24,12 +26,13 @@ type Known = Pick<Recalled, 'user' | 'session' | 'email' | 'named' | 'device'>
 export function accountRefusal(known: Known, user: UserPrincipal, nowMs: number): Refusal | undefined {
   if (isDisabled(known.user) || isDisabled(known.email)) return DISABLED
   const ended =
-    terminationOf(known.named, known.email, user, nowMs) ??
-    terminationOf(undefined, known.device, user, nowMs) ??
-    endedWithoutDevice(known.user, user, nowMs) ??
-    endedWithoutDevice(known.email, user, nowMs)
+    terminationOf(known.named, EMPTY_RECORD, user, nowMs) ??
+    terminationOf(known.session, upTo(endedMs(known, user)), user, nowMs)
   if (ended) return ended
-  const refreshMs = latestMs(recordsOf(known), REFRESH_NEEDED)
+  const refreshMs = latestMs(recordsOf(known), [
+    REFRESH_NEEDED,
+    ...(user.sessionId === undefined ? [REFRESH_NEEDED_WITHOUT_SESSION] : []),
+  ])
   return refreshMs !== undefined && issuedMs(user) <= refreshMs ? OUTDATED : undefined
 }
 
@@ -44,11 +47,22 @@ function isDisabled(record: StateRecord): boolean {
   return account !== undefined && account.text !== ACTIVE
 }
 
-/** Sessions on one device were ended, and this token doesn't say that it is on another one. */
-function endedWithoutDevice(record: StateRecord, user: UserPrincipal, nowMs: number): Refusal | undefined {
-  const endedMs = numberOf(record, ENDED_WITHOUT_DEVICE)
-  if (endedMs === undefined || user.deviceId !== undefined) return undefined
-  return terminationOf(undefined, new Map([[ENDED, endedMs]]), user, nowMs)
+/**
+ * Up to when authentications are over by address, by device, and where sessions on one device or one of the user's were
+ * ended and this token doesn't say that it is on another one.
+ */
+function endedMs({ user, email, device }: Known, { deviceId, sessionId }: UserPrincipal): number | undefined {
+  const own = [
+    ...(deviceId === undefined ? [ENDED_WITHOUT_DEVICE] : []),
+    ...(sessionId === undefined ? [ENDED_WITHOUT_SESSION] : []),
+  ]
+  const each = [latestMs([email, device], [ENDED]), latestMs([user, email], own)]
+  const all = each.filter((atMs) => atMs !== undefined)
+  return all.length === 0 ? undefined : Math.max(...all)
+}
+
+function upTo(atMs: number | undefined): StateRecord {
+  return atMs === undefined ? EMPTY_RECORD : new Map([[ENDED, atMs]])
 }
 
 /**

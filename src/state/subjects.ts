@@ -83,9 +83,9 @@ export function grantsKey(issuer: string, subject: string): string {
   return stateKey('g', issuer, subject)
 }
 
-/** A verified address; case doesn't tell two apart. */
+/** A verified address; case, blanks around it and how its accents are written don't tell two apart. */
 export function emailKey(issuer: string, email: string): string {
-  return stateKey('e', issuer, email.toLowerCase())
+  return stateKey('e', issuer, email.trim().toLowerCase().normalize('NFC'))
 }
 
 export function workloadKey({ spiffeId }: Pick<WorkloadPrincipal, 'spiffeId'>): string {

@@ -35,6 +35,8 @@ metadata: { name: restricted }
 spec: { access: [{ role: data-scientist, operations: [Read], approval: Required }] }
 `
 const ISSUER = 'https://idp.example'
+/** Its roles are nested. */
+const MAPPED = 'https://realm.example'
 const WEB = 'spiffe://cluster.local/ns/shop/sa/web'
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type'
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type'
@@ -63,7 +65,17 @@ async function startReplica(): Promise<TestPortcullis> {
     },
     {
       trustDomains: { 'cluster.local': { bundle: { file: './pki/ca.pem' } } },
-      userTokens: { issuers: [{ issuer: ISSUER, audiences: ['shop'], jwksFile: './keys/idp.json' }] },
+      userTokens: {
+        issuers: [
+          { issuer: ISSUER, audiences: ['shop'], jwksFile: './keys/idp.json' },
+          {
+            issuer: MAPPED,
+            audiences: ['shop'],
+            jwksFile: './keys/idp.json',
+            claims: { roles: 'realm_access.roles' },
+          },
+        ],
+      },
       store: { type: 'Redis', url: `redis://${deployment.host}:${deployment.port}` },
       admin: { listen: '127.0.0.1:0', tokens: [{ name: 'oscar', file: './oscar.token', role: 'Admin' }] },
       public: { listen: '127.0.0.1:0' },
@@ -73,6 +85,7 @@ async function startReplica(): Promise<TestPortcullis> {
             issuer: ISSUER,
             audiences: ['portcullis'],
             jwksFile: './keys/idp.json',
+            subjectIssuers: [ISSUER, MAPPED],
             trustDomains: ['cluster.local'],
             push: { tokenFile: './idp.token' },
           },
@@ -88,6 +101,7 @@ beforeAll(async () => {
   replicas = await Promise.all([startReplica(), startReplica()])
   admins = replicas.map(({ running }) => adminClient(running.admin ?? '', oscar))
   await reportDevice('laptop')
+  await reportDevice('laptop', MAPPED)
 }, 30_000)
 afterAll(async () => {
   await Promise.all(replicas.map((each) => each.stop()))
@@ -109,7 +123,8 @@ async function asAdmin(index: number, method: string, path: string, body?: unkno
   return answer
 }
 
-const reportDevice = (id: string) => asAdmin(0, 'PUT', `/v1/devices/${id}`, { ...SOUND, reason: 'test' })
+const reportDevice = (id: string, issuer = ISSUER) =>
+  asAdmin(0, 'PUT', `/v1/devices/${id}?issuer=${encodeURIComponent(issuer)}`, { ...SOUND, reason: 'test' })
 
 /** Posts a SET to the first replica. */
 async function tell(type: string, subject: object, payload: object, over: object = {}): Promise<Response> {
@@ -309,6 +324,48 @@ describe('what one replica is told is so on the next call to both', () => {
     expect((await ask(1, '/settings', plain)).reason).toBe('rule-not-matched')
   })
 
+  test('token-claims-change: a nested role goes with what it was in', async () => {
+    for (const left of [null, {}, { verify: 1 }, 'none']) {
+      const who = await somebody({ iss: MAPPED, realm_access: { roles: ['ops'] } })
+      expect((await ask(1, '/settings', who)).reason).toBe('allowed')
+      const subject = { format: 'iss_sub', iss: MAPPED, sub: who.sub }
+      await tell(`${CAEP}/token-claims-change`, subject, { claims: { realm_access: left } })
+      await untilBoth(because('rule-not-matched'), (index) => ask(index, '/settings', who))
+    }
+  })
+
+  test('session-revoked of one session: a token that names none; of a user: one that is refreshed without auth_time', async () => {
+    const nameless = await somebody()
+    const session = { format: 'opaque', id: 'any' }
+    const subject = { format: 'complex', user: user(nameless.sub), session }
+    expect((await tell(`${CAEP}/session-revoked`, subject, {})).status).toBe(202)
+    await untilBoth(because('session-terminated'), (index) => ask(index, '/notes', nameless))
+    const who = await somebody({ session_id: 'refreshed', auth_time: undefined })
+    // Both are in whole seconds, and the session was first seen within one.
+    await tell(`${CAEP}/session-revoked`, user(who.sub), { event_timestamp: seconds() + 1 })
+    await untilBoth(because('session-terminated'), (index) =>
+      ask(index, '/notes', { ...who, iat: seconds() + 2 }),
+    )
+    const anew = { ...who, session_id: 'anew', iat: seconds() + 5 }
+    expect((await ask(1, '/notes', anew)).reason).toBe('allowed')
+  })
+
+  test('what a signal ended is among the ended sessions', async () => {
+    const who = await somebody({ session_id: 'told' })
+    const session = { format: 'opaque', id: 'told' }
+    await tell(`${CAEP}/session-revoked`, { format: 'complex', user: user(who.sub), session }, {})
+    const { body } = await asAdmin(1, 'GET', '/v1/sessions')
+    expect(body.sessions).toContainEqual(
+      expect.objectContaining({
+        subject: who.sub,
+        sessionId: 'told',
+        endedBy: ISSUER,
+        reason: 'session revoked',
+        state: 'ended',
+      }),
+    )
+  })
+
   test('account-disabled and account-enabled', async () => {
     const who = await somebody()
     await tell(`${RISC}/account-disabled`, user(who.sub), { event_timestamp: seconds() - 5 })
@@ -331,7 +388,7 @@ describe('what one replica is told is so on the next call to both', () => {
   test('a grant is good on both, its revocation too, and its uses are counted together', async () => {
     const who = await somebody({ roles: ['data-scientist'] })
     const grant = {
-      subject: { subject: who.sub },
+      subject: { issuer: ISSUER, subject: who.sub },
       service: 'shop/vault',
       operations: ['Read'],
       requester: 'bob',
@@ -353,6 +410,7 @@ describe('what one replica is told is so on the next call to both', () => {
   test('a session ended by hand, and a quarantine', async () => {
     const who = await somebody({ session_id: 'by-hand' })
     await asAdmin(0, 'POST', '/v1/sessions/terminate', {
+      issuer: ISSUER,
       subject: who.sub,
       sessionId: 'by-hand',
       reason: 'lost',

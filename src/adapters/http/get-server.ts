@@ -29,12 +29,14 @@ export type GetServer = {
 /** What a probe or a fetch of keys needs no more than: longer headers or slower requests are cut off. */
 const MAX_HEADER_BYTES = 8192
 const REQUEST_TIMEOUT_MS = 5000
+/** How often requests are looked at for being too slow. */
+const CHECK_EVERY_MS = 1000
 const MAX_CONNECTIONS = 256
 const MAX_BODY_BYTES = 64 * 1024
 
 /**
  * Serves GET of the paths in `answers`, POST of those in `takes` and nothing else: 404 for other paths, 405 for other
- * methods. Of other requests no body is read, and none beyond 64 KiB or 5 s. `host` is an IP address without brackets; port 0 is a free one. Rejects when it can't listen.
+ * methods. Of other requests no body is read, and none beyond 64 KiB or 6 s. `host` is an IP address without brackets; port 0 is a free one. Rejects when it can't listen.
  */
 export async function startGetServer(
   { host, port }: { readonly host: string; readonly port: number },
@@ -46,6 +48,7 @@ export async function startGetServer(
       maxHeaderSize: MAX_HEADER_BYTES,
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_EVERY_MS,
       keepAliveTimeout: REQUEST_TIMEOUT_MS,
     },
     (request, response) => {

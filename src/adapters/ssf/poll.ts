@@ -31,6 +31,9 @@ export type Poll = {
 }
 
 const MAX_EVENTS = 100
+/** `jti`s of SETs that were seen in this run, the newest, and UTF-16 units of one. */
+const MAX_SEEN = 4096
+const MAX_JTI = 256
 const MAX_BYTES = 1024 * 1024
 const MAX_BACKOFF_MS = 300_000
 const LONG_POLL_MS = 30_000
@@ -38,15 +41,16 @@ const ANSWER_MS = 10_000
 
 type Fate = { ack: string[]; setErrs: Record<string, { err: string; description: string }> }
 type Polled =
-  | { readonly kind: 'sets'; readonly sets: readonly (readonly [string, unknown])[] }
+  | { readonly kind: 'sets'; readonly sets: readonly (readonly [string, unknown])[]; readonly more: boolean }
   /** The time of a long poll ended. */
   | { readonly kind: 'held' }
-  | { readonly kind: 'failed'; readonly problem: string }
+  | { readonly kind: 'failed'; readonly problem: string; readonly tooLarge?: boolean }
 
 /**
  * Fetches SETs, one poll at a time, and says with the next poll what became of each. A poll waits for events; whoever
  * holds one for too long is asked to answer the next at once, so that a hung server is told from a quiet one. After a
- * failure the wait doubles up to 5 minutes, with jitter. At most 1 MiB of an answer is read; redirects are failures.
+ * failure the wait doubles up to 5 minutes, with jitter. At most 1 MiB of an answer is read: after a larger one half as many events are
+ * asked for at once, twice as many after each that fits. Redirects are failures.
  * Source: RFC 8936.
  */
 export function startPoll(options: PollOptions): Poll {
@@ -58,21 +62,29 @@ export function startPoll(options: PollOptions): Poll {
     let fate = newFate()
     let failures = 0
     let atOnce = true
+    let maxEvents = MAX_EVENTS
+    const seen = new Set<string>()
     while (!signal.aborted) {
-      const polled = await poll(options, fate, atOnce, signal)
+      const polled = await poll(options, fate, { atOnce, maxEvents }, signal)
       if (signal.aborted) return
       let trouble = polled.kind === 'failed' ? polled.problem : undefined
       let more = false
+      const halved = polled.kind === 'failed' && polled.tooLarge === true && maxEvents > 1
+      if (halved) {
+        maxEvents = Math.floor(maxEvents / 2)
+        more = true
+      }
       if (polled.kind === 'sets') {
+        maxEvents = Math.min(MAX_EVENTS, maxEvents * 2)
         // The other side has what was said with this poll, so it is not said again.
         fate = newFate()
-        const taken = await takeAll(polled.sets, options.take, fate)
+        const taken = await takeAll(polled, options.take, fate, seen)
         trouble = taken.problem
         more = taken.news
       }
       if (trouble !== undefined && trouble !== problem) warn(trouble)
       problem = trouble
-      failures = trouble === undefined ? 0 : failures + 1
+      failures = trouble === undefined || halved ? 0 : failures + 1
       atOnce = trouble !== undefined || polled.kind === 'held' || hasNews(fate)
       const waitMs =
         failures === 0 ? (more ? 0 : intervalMs) : Math.min(MAX_BACKOFF_MS, intervalMs * 2 ** failures)
@@ -98,25 +110,40 @@ function hasNews({ ack, setErrs }: Fate): boolean {
 }
 
 /**
- * In their order. `problem`: the first that makes one come again. `news`: one of them was new, so there may be more; who
- * sends the same ones again and again is asked no sooner for it.
+ * In their order. `problem`: the first that makes one come again. `news`: one of them was new, or new in this run and the
+ * other side has more, so it is asked at once; who sends the same ones again and again is asked no sooner for it.
  */
 async function takeAll(
-  sets: readonly (readonly [string, unknown])[],
+  { sets, more }: Extract<Polled, { kind: 'sets' }>,
   take: PollOptions['take'],
   fate: Fate,
+  seen: Set<string>,
 ): Promise<{ readonly problem: string | undefined; readonly news: boolean }> {
   let problem: string | undefined
   let news = false
   for (const [jti, text] of sets) {
     const taken = typeof text === 'string' ? await take(text) : NOT_TEXT
-    if (taken.outcome === 'taken') {
-      fate.ack.push(jti)
-      news ||= taken.first
-    } else if (taken.outcome === 'later') problem ??= taken.problem
+    if (taken.outcome === 'later') {
+      problem ??= taken.problem
+      continue
+    }
+    if (taken.outcome === 'taken') fate.ack.push(jti)
     else fate.setErrs[jti] = { err: taken.err, description: taken.description }
+    const counts = more || (taken.outcome === 'taken' && taken.first)
+    news = (see(jti, seen) && counts) || news
   }
   return { problem, news }
+}
+
+/** Whether it was not seen before in this run. */
+function see(jti: string, seen: Set<string>): boolean {
+  if (jti.length > MAX_JTI || seen.has(jti)) return false
+  seen.add(jti)
+  for (const oldest of seen) {
+    if (seen.size <= MAX_SEEN) break
+    seen.delete(oldest)
+  }
+  return true
 }
 
 const NOT_TEXT: Taken = { outcome: 'refused', err: 'invalid_request', description: 'not text' }
@@ -124,12 +151,12 @@ const NOT_TEXT: Taken = { outcome: 'refused', err: 'invalid_request', descriptio
 async function poll(
   { url, token, longPollMs = LONG_POLL_MS, answerMs = ANSWER_MS }: PollOptions,
   { ack, setErrs }: Fate,
-  atOnce: boolean,
+  { atOnce, maxEvents }: { readonly atOnce: boolean; readonly maxEvents: number },
   signal: AbortSignal,
 ): Promise<Polled> {
   const limit = AbortSignal.timeout(atOnce ? answerMs : longPollMs)
   const body = {
-    maxEvents: MAX_EVENTS,
+    maxEvents,
     returnImmediately: atOnce,
     ...(ack.length > 0 ? { ack } : {}),
     ...(Object.keys(setErrs).length > 0 ? { setErrs } : {}),
@@ -152,7 +179,8 @@ async function poll(
       return failed(`answered ${response.status}`)
     }
     const bytes = await readBounded(response)
-    return bytes === undefined ? failed(`answered more than ${MAX_BYTES} bytes`) : readAnswer(bytes)
+    if (bytes === undefined) return { ...failed(`answered more than ${MAX_BYTES} bytes`), tooLarge: true }
+    return readAnswer(bytes)
   } catch (error) {
     if (limit.aborted) return atOnce ? failed('no answer in time') : { kind: 'held' }
     return failed(`not reachable: ${codeOf(error)}`)
@@ -162,9 +190,9 @@ async function poll(
 function readAnswer(bytes: Buffer): Polled {
   const parsed = parseStrictJsonBytes(bytes)
   if (!parsed.ok || !isJsonObject(parsed.value)) return failed('did not answer strict JSON')
-  const { sets } = parsed.value
+  const { sets, moreAvailable } = parsed.value
   if (!isJsonObject(sets)) return failed('answered without `sets`')
-  return { kind: 'sets', sets: Object.entries(sets) }
+  return { kind: 'sets', sets: Object.entries(sets), more: moreAvailable === true }
 }
 
 async function readBounded(response: Response): Promise<Buffer | undefined> {
@@ -193,7 +221,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-function failed(problem: string): Polled {
+function failed(problem: string): Extract<Polled, { kind: 'failed' }> {
   return { kind: 'failed', problem }
 }
 

@@ -14,8 +14,8 @@ export type PushAnswer = {
   readonly body: string
 }
 
-/** By the SET's unproved `iss`; undefined: nobody of that name pushes. */
-export type FindPusher = (text: string) => Pusher | undefined
+/** By the SET's unproved `iss`; undefined: nobody of that name pushes. `problem`: why the text can't be read at all. */
+export type FindPusher = (text: string) => Pusher | { readonly problem: string } | undefined
 
 export type Pusher = {
   /** Bearer token that it must send, asked for each time; undefined: none is asked for. */
@@ -39,6 +39,7 @@ export function pushReceiver(find: FindPusher): (push: Push) => Promise<PushAnsw
     }
     const pusher = find(text)
     if (!pusher) return refusal('invalid_issuer', 'it is not a SET of an issuer that may push')
+    if ('problem' in pusher) return refusal('invalid_request', pusher.problem)
     if (pusher.token && !shows(authorization, pusher.token())) {
       return { status: 401, headers: { 'www-authenticate': 'Bearer' }, body: '' }
     }

@@ -9,7 +9,7 @@ import type { TransmitterConfig } from '../../../src/config/ssf.js'
 import { type LiveSsf, openSsf, type SignalRecord } from '../../../src/main/live-ssf.js'
 import { StartFailure } from '../../../src/main/log.js'
 import { eventually } from '../../support/eventually.js'
-import { forged, jwksText, signedToken, type TestKey, testKey } from '../../support/tokens.js'
+import { forged, jwksText, signedToken, type TestKey, testKey, unsignedToken } from '../../support/tokens.js'
 import { AUDIENCE, CAEP, claimsOf, IDP, NOW_MS, SSF } from '../signals/events.js'
 
 let directory: string
@@ -112,6 +112,26 @@ test('what is refused is counted and logged without its content; what is first i
   expect(logged).toEqual([
     `warn signal refused {"transmitter":"${IDP}","err":"authentication_failed","problem":"its signature is wrong"}`,
   ])
+})
+
+test('text that can not be read is said to be so; a SET of up to 64 KiB finds its pusher', async () => {
+  const ssf = open(transmitter())
+  const answer = async (text: string) => {
+    const sent = { contentType: 'application/secevent+jwt', authorization: undefined, text }
+    const { status, body } = (await ssf.push?.(sent)) ?? {}
+    return { status, err: body ? JSON.parse(body) : undefined }
+  }
+  const right = set(claimsOf(`${CAEP}session-revoked`, { note: 'x'.repeat(40_000) }))
+  for (const [text, description] of [
+    ['lunch', 'not three parts joined by dots'],
+    [`${right}\n`, 'a part is not canonical base64url'],
+    [unsignedToken(claimsOf(`${CAEP}session-revoked`)), 'its algorithm is not an asymmetric one'],
+    ['x'.repeat(65_537), 'longer than 65536 bytes'],
+  ] as const) {
+    expect(await answer(text)).toEqual({ status: 400, err: { err: 'invalid_request', description } })
+  }
+  expect(await answer(set({ iss: 'https://x.example' }))).toMatchObject({ err: { err: 'invalid_issuer' } })
+  expect((await answer(right)).status).toBe(202)
 })
 
 test('a renewed token counts at once', async () => {

@@ -8,6 +8,7 @@ import { readSet } from '../../../src/signals/parse-set.js'
 import { readSubject } from '../../../src/signals/subject-identifier.js'
 import { accountRefusal, certificateRevoked, externalLevel } from '../../../src/signals/told.js'
 import { applyOps, EMPTY_RECORD, type StateDelta, stateKey } from '../../../src/state/record.js'
+import { userKeys } from '../../../src/state/subjects.js'
 import { ALICE, AUDIENCE, alice, CAEP, claimsOf, IDP, NOW, NOW_MS, recalledBy, RISC } from './events.js'
 
 const CART = 'spiffe://corp.example/ns/shop/sa/cart'
@@ -34,7 +35,7 @@ function tryEffect(
     before
       .filter((delta) => delta.key === key)
       .reduce((record, { ops }) => applyOps(record, ops), EMPTY_RECORD)
-  return effectOf(read.event, named.named, { mappingOf: () => mapping, recordOf })
+  return effectOf(read.event, named.named, { mappingOf: () => mapping, recordOf, nowMs: NOW_MS + 400 })
 }
 
 function effect(sent: Sent, before: readonly StateDelta[] = []): readonly StateDelta[] {
@@ -112,6 +113,7 @@ describe('an event about the wrong kind of subject has no effect at all', () => 
 
 describe('sessions', () => {
   const OTHER_DEVICE = alice({ device_id: 'd2' })
+  const NAMELESS = alice({ session_id: undefined })
   test.each<{ name: string; sent: Sent; user?: UserPrincipal; refusal: string }>([
     { name: 'of the user, from before', sent: revoked(ALICE), refusal: TERMINATED },
     { name: 'of the user, at the same second', sent: revoked(ALICE, NOW - 200), refusal: TERMINATED },
@@ -129,6 +131,24 @@ describe('sessions', () => {
       refusal: 'none',
     },
     { name: 'another session', sent: revoked(session('s2', ALICE)), refusal: 'none' },
+    {
+      name: 'a session, where the token names none',
+      sent: revoked(session('s1', ALICE)),
+      user: NAMELESS,
+      refusal: ENDED,
+    },
+    {
+      name: 'a session and its user by address, where the token names none',
+      sent: revoked(session('s1', email)),
+      user: NAMELESS,
+      refusal: ENDED,
+    },
+    {
+      name: 'a session, where the token names none and is from after',
+      sent: revoked(session('s1', ALICE), NOW - 201),
+      user: NAMELESS,
+      refusal: 'none',
+    },
     {
       name: 'this session of another',
       sent: revoked(session('s1', { ...ALICE, sub: 'bob' })),
@@ -184,6 +204,17 @@ describe('sessions', () => {
     expect(refusalOf(user, [...deltas, ...deltas])).toBe(refusal)
   })
 
+  test('a refreshed token of a session that was seen before goes on no more', () => {
+    const user = alice({ auth_time: undefined, iat: NOW + 50 })
+    const key = userKeys(user).session ?? ''
+    const seen: StateDelta = { key, ops: [['min', 'st', NOW_MS - 1000]], expiresAtMs: NOW_MS + 1 }
+    for (const subject of [email, device('d1'), device('d1', ALICE)]) {
+      const deltas = effect(revoked(subject))
+      expect(refusalOf(user, [...deltas, seen])).toBe(ENDED)
+      expect(refusalOf(user, deltas)).toBe('none')
+    }
+  })
+
   test('who signs in after it goes on', () => {
     const deltas = [...effect(revoked(ALICE)), ...effect(revoked(email)), ...effect(revoked(device('d1')))]
     expect(refusalOf(alice({ auth_time: NOW + 1, iat: NOW + 1 }), deltas)).toBe('none')
@@ -200,12 +231,12 @@ describe('accounts', () => {
     { name: 'disabled by address', deltas: at('account-disabled', 0, email), refusal: DISABLED },
     {
       name: 'enabled later',
-      deltas: [...at('account-disabled', 0), ...at('account-enabled', 1)],
+      deltas: [...at('account-disabled', -1), ...at('account-enabled', 0)],
       refusal: 'none',
     },
     {
       name: 'enabled later, told in the wrong order',
-      deltas: [...at('account-enabled', 1), ...at('account-disabled', 0)],
+      deltas: [...at('account-enabled', 0), ...at('account-disabled', -1)],
       refusal: 'none',
     },
     {
@@ -216,6 +247,11 @@ describe('accounts', () => {
     {
       name: 'both at one moment',
       deltas: [...at('account-disabled', 0), ...at('account-enabled', 0)],
+      refusal: DISABLED,
+    },
+    {
+      name: 'an enabling by a clock that is ahead, then disabled',
+      deltas: [...at('account-enabled', 50), ...at('account-disabled', 0)],
       refusal: DISABLED,
     },
     {
@@ -280,6 +316,21 @@ describe('factors', () => {
   test('a new token of an old authentication shows none either', () => {
     const user = alice({ ...MFA, iat: NOW + 50 })
     expect(narrowed(user, recalledBy(user, effect(credential('revoke')))).mfaVerified).toBe(false)
+  })
+  test('nor does a token without auth_time, refreshed in a session that was seen before', () => {
+    const user = alice({ ...MFA, auth_time: undefined, iat: NOW + 50 })
+    const key = userKeys(user).session ?? ''
+    const seen: StateDelta = { key, ops: [['min', 'st', NOW_MS + 999]], expiresAtMs: NOW_MS + 1 }
+    const told = effect(credential('revoke'))
+    expect(narrowed(user, recalledBy(user, [...told, seen])).mfaVerified).toBe(false)
+    expect(narrowed(user, recalledBy(user, told))).toBe(user)
+  })
+  test('of one session: neither does a token that names none', () => {
+    const user = alice({ ...MFA, session_id: undefined })
+    for (const by of [ALICE, email]) {
+      const told = effect(assurance({}, session('s2', by)))
+      expect(narrowed(user, recalledBy(user, told)).mfaVerified).toBe(false)
+    }
   })
   test('an authentication after the issue of its token is not believed', () => {
     const user = alice({ ...MFA, auth_time: NOW + 500 })
@@ -347,6 +398,66 @@ describe('claims', () => {
     const narrower = after(change(claims))
     expect(narrower).toMatchObject(user)
     if (gone !== undefined) expect(gone in narrower.claims).toBe(false)
+  })
+
+  const NESTED = { roles: ['admin'], verify: 1 }
+  test.each<{ name: string; value: unknown }>([
+    { name: 'null', value: null },
+    { name: 'empty', value: {} },
+    { name: 'without it', value: { verify: 1 } },
+    { name: 'text', value: 'none' },
+  ])('what a claim of ours is read from, now $name, takes it away', ({ value }) => {
+    const mapping = {
+      claims: new Map([
+        ['roles', 'realm_access.roles'],
+        ['scope', 'realm_access.rights.scope'],
+      ]),
+      roles: [],
+    }
+    const user = alice({ ...HAD, realm_access: NESTED })
+    const told = narrowed(user, recalledBy(user, effect(change({ realm_access: value }, { mapping }))))
+    expect(told).toMatchObject({ roles: [], scopes: [], amr: HAD.amr })
+    expect('roles' in told.claims || 'scope' in told.claims).toBe(false)
+  })
+
+  test('lists under any name only shrink, and nothing becomes a yes', () => {
+    const user = alice({
+      memberOf: ['user', 'ops'],
+      wids: 'a',
+      app: { authorities: ['user'], tier: 'free', beta: false },
+      details: [{ type: 'read' }, { type: 'pay' }],
+      verified: false,
+      staff: true,
+      lent: true,
+    })
+    const claims = {
+      memberOf: ['admin', 'ops'],
+      wids: ['b'],
+      app: { authorities: ['user', 'admin'], tier: 'paid', beta: true, more: ['x'] },
+      details: [{ type: 'pay' }, { type: 'refund' }],
+      verified: true,
+      staff: true,
+      lent: false,
+      chosen: true,
+      realm_roles: ['admin'],
+    }
+    const told = narrowed(user, recalledBy(user, effect(change(claims)))).claims
+    expect(told).toMatchObject({
+      memberOf: ['ops'],
+      app: { authorities: ['user'], tier: 'paid', beta: false },
+      details: [{ type: 'pay' }],
+      verified: false,
+      staff: true,
+      lent: false,
+    })
+    for (const name of ['wids', 'chosen', 'realm_roles']) expect(name in told).toBe(false)
+    expect(told['app']).not.toHaveProperty('more')
+  })
+
+  test('a list that becomes text, or an object, shrinks too', () => {
+    const user = alice({ memberOf: ['user', 'ops'], wids: ['a'] })
+    const changed = effect(change({ memberOf: 'ops', wids: { a: 'b' } }))
+    expect(narrowed(user, recalledBy(user, changed)).claims).toMatchObject({ memberOf: ['ops'], wids: [] })
   })
 
   test('nobody gains what the token does not have', () => {
@@ -430,6 +541,14 @@ describe('claims', () => {
       sent: change({ uid: 'eve' }, { mapping: { claims: new Map([['sub', 'uid']]), roles: [] } }),
     },
     {
+      name: 'what the subject was read from is gone',
+      sent: change({ uid: null }, { mapping: { claims: new Map([['sub', 'uid.id']]), roles: [] } }),
+    },
+    {
+      name: 'what the address was read from is gone',
+      sent: change({ mail: {} }, { mapping: { claims: new Map([['email', 'mail.work']]), roles: [] } }),
+    },
+    {
       name: 'too many',
       sent: change(Object.fromEntries(Array.from({ length: 17 }, (_, at) => [`c${at}`, at]))),
     },
@@ -437,6 +556,13 @@ describe('claims', () => {
     const deltas = effect(sent)
     expect(refusalOf(alice(), deltas)).toBe(OUTDATED)
     expect(refusalOf(alice({ iat: NOW + 1 }), deltas)).toBe('none')
+  })
+
+  test('of one session: so are tokens that name none', () => {
+    const deltas = effect(change({ roles: [] }, { subject: session('s2', ALICE) }))
+    expect(refusalOf(alice(), deltas)).toBe('none')
+    expect(refusalOf(alice({ session_id: undefined }), deltas)).toBe(OUTDATED)
+    expect(refusalOf(alice({ session_id: undefined, iat: NOW + 1 }), deltas)).toBe('none')
   })
 
   test('a record that has many claims already takes no more', () => {
@@ -543,7 +669,9 @@ describe('risk and devices', () => {
     const posture = (deltas: readonly StateDelta[]): string | number | undefined =>
       recalledBy(alice(), deltas).device.get('nc')
     expect(posture([...at('not-compliant', 0), ...at('compliant', -1)])).toBe(`${NOW_MS}|1`)
-    expect(posture([...at('compliant', 5), ...at('not-compliant', 0)])).toBe(`${NOW_MS + 5000}|0`)
+    expect(posture([...at('compliant', -5), ...at('not-compliant', -10)])).toBe(`${NOW_MS - 5000}|0`)
+    expect(posture([...at('compliant', 50), ...at('not-compliant', 0)])).toBe(`${NOW_MS}|1`)
+    expect(posture([...at('compliant', 0.3), ...at('not-compliant', 0.2)])).toBe(`${NOW_MS + 300}|0`)
   })
 })
 

@@ -81,13 +81,17 @@ describe('refused', () => {
       says: '`sub_id`',
     },
     {
-      name: 'a robot',
-      claims: claimsOf(REVOKED, { initiating_entity: 'robot' }),
+      name: 'a robot that gives back',
+      claims: claimsOf(`${RISC}account-enabled`, { initiating_entity: 'robot' }),
       says: '`initiating_entity`',
     },
     {
-      name: 'a reason that is text',
-      claims: claimsOf(REVOKED, { reason_admin: 'x' }),
+      name: 'a reason that is text, of a risk that is less',
+      claims: claimsOf(`${CAEP}risk-level-change`, {
+        principal: 'USER',
+        current_level: 'LOW',
+        reason_admin: 'x',
+      }),
       says: '`reason_admin`',
     },
     {
@@ -143,6 +147,20 @@ describe('read', () => {
       claims: claimsOf(REVOKED, { event_timestamp: NOW + 60 }, { iat: NOW + 60 }),
       event: { atMs: NOW_MS + 60_000 },
     },
+    ...[
+      { type: REVOKED, payload: { initiating_entity: 'robot' } },
+      { type: REVOKED, payload: { reason_admin: 'x', reason_user: 7 } },
+      { type: `${RISC}account-disabled`, payload: { reason: {} } },
+      { type: `${RISC}credential-compromise`, payload: {} },
+      {
+        type: `${CAEP}device-compliance-change`,
+        payload: { current_status: 'not-compliant', reason_user: '' },
+      },
+    ].map(({ type, payload }) => ({
+      name: `${type} with ${JSON.stringify(payload)}`,
+      claims: claimsOf(type, payload),
+      event: { type, atMs: NOW_MS },
+    })),
     {
       name: 'the subject inside the event',
       claims: claimsOf(REVOKED, { subject: { format: 'opaque', id: 's' } }, { sub_id: undefined }),

@@ -12,9 +12,9 @@ import {
   type Transmitter,
 } from '../../../src/signals/receive.js'
 import { NOTHING_KNOWN, recall } from '../../../src/state/recall.js'
-import { userKeys } from '../../../src/state/subjects.js'
+import { namedSessionKey, sessionKey, userKey, userKeys } from '../../../src/state/subjects.js'
 import { forged, jwksText, signedToken, type TestKey, testKey, unsignedToken } from '../../support/tokens.js'
-import { alice, AUDIENCE, CAEP, claimsOf, IDP, NOW, NOW_MS, RISC, SSF } from './events.js'
+import { ALICE, alice, AUDIENCE, CAEP, claimsOf, IDP, NOW, NOW_MS, RISC, SSF } from './events.js'
 
 let key: TestKey
 let stranger: TestKey
@@ -166,6 +166,7 @@ describe('to be sent again', () => {
       read: () => 'unavailable' as const,
       commit: async () => 'unavailable' as const,
       claims: store.claims,
+      documents: store.documents,
     }
     for (const claims of [
       claimsOf(REVOKED),
@@ -198,6 +199,63 @@ describe('accepted', () => {
       effective: true,
     })
     expect(await receive(set(claimsOf(REVOKED, {}, { jti: 'jti-2' })))).toMatchObject({ first: true })
+  })
+
+  test('another SET of a used jti is taken and recorded; the same text is a repetition', async () => {
+    expect(await receive(set(claimsOf(`${RISC}opt-in`)))).toMatchObject({ first: true })
+    const other = set(claimsOf(REVOKED))
+    expect(await receive(other)).toMatchObject({ first: true })
+    expect(await receive(other)).toMatchObject({ first: false })
+  })
+
+  test('64 KiB of it, and no more', async () => {
+    const about = (length: number) => set(claimsOf(REVOKED, { reason_admin: { en: 'x'.repeat(length) } }))
+    expect(await receive(about(44_000))).toMatchObject({ status: 'accepted', effective: true })
+    const description = 'longer than 65536 bytes'
+    expect(await receive(about(60_000))).toEqual({ status: 'refused', err: 'invalid_request', description })
+  })
+
+  const S1 = { format: 'complex', user: ALICE, session: { format: 'opaque', id: 's1' } }
+  const LISTED = { issuer: IDP, subject: 'alice', endedAtMs: NOW_MS, endedBy: IDP }
+  test.each<{ name: string; claims: object; key: string; listed?: object }>([
+    {
+      name: 'all of a user',
+      claims: claimsOf(REVOKED),
+      key: userKey(IDP, 'alice'),
+      listed: { ...LISTED, reason: 'session revoked' },
+    },
+    {
+      name: 'one of a user',
+      claims: claimsOf(REVOKED, {}, { sub_id: S1 }),
+      key: sessionKey(IDP, 'alice', 's1'),
+      listed: { ...LISTED, sessionId: 's1', reason: 'session revoked' },
+    },
+    {
+      name: 'all of a user, by a RISC event',
+      claims: claimsOf(`${RISC}credential-compromise`),
+      key: userKey(IDP, 'alice'),
+      listed: { ...LISTED, reason: 'credential compromise' },
+    },
+    {
+      name: 'not the user, of whom one session is over',
+      claims: claimsOf(REVOKED, {}, { sub_id: S1 }),
+      key: userKey(IDP, 'alice'),
+    },
+    {
+      name: 'not of an event that ends none',
+      claims: claimsOf(`${CAEP}token-claims-change`, { claims: { roles: [] } }),
+      key: userKey(IDP, 'alice'),
+    },
+    {
+      name: 'not by a name of nobody',
+      claims: claimsOf(REVOKED, {}, opaque('s1')),
+      key: namedSessionKey(IDP, 's1'),
+    },
+  ])('ended sessions are listed: $name', async ({ claims, key: name, listed }) => {
+    expect(await receive(set(claims))).toMatchObject({ status: 'accepted', effective: true })
+    const stored = await store.documents.get('sessions', name)
+    if (stored === 'unavailable') throw new Error('the store is away')
+    expect(stored && JSON.parse(stored.text)).toEqual(listed)
   })
 
   test.each<{ name: string; claims: object; says: object }>([

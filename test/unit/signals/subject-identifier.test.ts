@@ -69,7 +69,7 @@ describe('refused', () => {
   })
 })
 
-const user = { kind: 'user', key: userKey(IDP, 'alice'), issuer: IDP }
+const user = { kind: 'user', key: userKey(IDP, 'alice'), issuer: IDP, of: { subject: 'alice' } }
 const ofBoth = (kind: string, keyOf: (issuer: string) => string): object[] =>
   [IDP, STAFF].map((issuer) => ({ kind, key: keyOf(issuer), issuer }))
 const cart = { kind: 'workload', key: stateKey('w', CART) }
@@ -95,7 +95,15 @@ describe('named', () => {
     {
       name: 'a session of a user',
       subject: complex({ user: ALICE, session: opaque('s'), tenant: opaque('t') }),
-      named: [user, { kind: 'session', key: sessionKey(IDP, 'alice', 's'), issuer: IDP }],
+      named: [
+        user,
+        {
+          kind: 'session',
+          key: sessionKey(IDP, 'alice', 's'),
+          issuer: IDP,
+          of: { subject: 'alice', sessionId: 's' },
+        },
+      ],
     },
     {
       name: 'a device of an issuer, with its user',
@@ -128,6 +136,27 @@ describe('named', () => {
     },
   ])('$name', ({ subject, named }) => {
     expect(read(subject)).toMatchObject({ ok: true, named })
+  })
+
+  test('in events that only take away, members that nobody can read narrow nothing', () => {
+    const irregular = complex({ user: ALICE, device: null, application: { format: 'email', email: 'a@b' } })
+    const without = complex({ user: null, session: opaque('s') })
+    expect(readSubject(irregular, 'session', SCOPE, true)).toMatchObject({ ok: true, named: [user] })
+    expect(readSubject(without, 'session', SCOPE, true)).toMatchObject({
+      named: ofBoth('session', (issuer) => namedSessionKey(issuer, 's')),
+    })
+    for (const subject of [irregular, without]) expect(read(subject).ok).toBe(false)
+    const refused = [
+      complex({ user: null }),
+      complex({ application: { format: 'email', email: 'a@b' } }),
+      complex({ user: ALICE, application: uri('spiffe://other.example/ns/a/sa/b') }),
+    ]
+    for (const subject of refused) expect(readSubject(subject, 'session', SCOPE, true).ok).toBe(false)
+  })
+
+  test('an address, however its accents are written and whatever blanks are around it', () => {
+    expect(emailKey(IDP, ' Zoe\u0308@Shop.example ')).toBe(emailKey(IDP, 'zo\u00eb@shop.example'))
+    expect(emailKey(IDP, 'zoe@shop.example')).not.toBe(emailKey(IDP, 'zo\u00eb@shop.example'))
   })
 
   test('an opaque id as a device, where the event is about one', () => {

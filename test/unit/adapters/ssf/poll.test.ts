@@ -6,6 +6,7 @@ import { eventually } from '../../../support/eventually.js'
 type Asked = {
   readonly authorization: string | undefined
   readonly returnImmediately: boolean
+  readonly maxEvents: number
   readonly ack?: readonly string[]
   readonly setErrs?: Readonly<Record<string, { readonly err: string }>>
 }
@@ -113,6 +114,17 @@ describe('a problem that is told once, and polled on', () => {
     expect(JSON.stringify(warnings)).not.toContain('secret')
   })
 
+  test('an answer that is too large: fewer are asked for at once, and more again later', async () => {
+    const large = Buffer.alloc(1024 * 1024 + 1, 32)
+    const url = await serve((at, response) => (at < 8 ? void response.end(large) : json(response, EMPTY)))
+    const { poll } = start(url, undefined, { intervalMs: 5 })
+    await until(() => asked.length > 17)
+    expect(asked.slice(0, 18).map(({ maxEvents }) => maxEvents)).toEqual([
+      100, 50, 25, 12, 6, 3, 1, 1, 1, 2, 4, 8, 16, 32, 64, 100, 100, 100,
+    ])
+    expect(poll.problem()).toBeUndefined()
+  })
+
   test('nobody there', async () => {
     const url = await serve(() => undefined)
     const server = servers.pop()
@@ -168,6 +180,33 @@ describe('what was taken', () => {
     await until(() => asked.length > 2)
     expect(asked[1]?.ack).toEqual(['a'])
     expect(asked[2]?.ack).toEqual(['a'])
+  })
+
+  test('makes it ask again at once where there is more and one was refused or repeated for the first time', async () => {
+    const url = await serve((at, response) =>
+      json(response, { sets: { [at < 3 ? `bad${at}` : `same${at % 2}`]: 'B' }, moreAvailable: true }),
+    )
+    const refused: Taken = { outcome: 'refused', err: 'access_denied', description: 'not yours' }
+    const repeated: Taken = { outcome: 'taken', first: false }
+    start(url, async () => (asked.length === 2 ? repeated : refused), { intervalMs: 60_000 })
+    await until(() => asked.length >= 6)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(asked).toHaveLength(6)
+  })
+
+  test('and does not where it says that there is no more, or signs the same one anew each time', async () => {
+    const url = await serve((_at, response) => json(response, { sets: { bad: 'B' } }))
+    start(url, async () => ({ outcome: 'refused', err: 'access_denied', description: 'not yours' }), {
+      intervalMs: 60_000,
+    })
+    await until(() => asked.length >= 1)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(asked).toHaveLength(1)
+    const again = await serve((_at, response) => json(response, { sets: { good: 'A' }, moreAvailable: true }))
+    start(again, undefined, { intervalMs: 60_000 })
+    await until(() => asked.length >= 3)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(asked).toHaveLength(3)
   })
 
   test('makes it ask again at once, and what comes again and again does not', async () => {

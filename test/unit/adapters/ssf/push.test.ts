@@ -111,6 +111,33 @@ describe('refused before anything is received', () => {
     expect(taken).toEqual([])
   })
 
+  test('a body that comes too slowly is not waited for', async () => {
+    const server = await start()
+    const startedMs = performance.now()
+    const sent = request(`http://${server.address}/ssf/events`, { method: 'POST', headers: SET })
+    const ended = new Promise<void>((resolve) => {
+      sent.on('error', () => resolve())
+      sent.on('response', (response) => {
+        response.resume()
+        resolve()
+      })
+    })
+    sent.write('x')
+    await ended
+    expect(performance.now() - startedMs).toBeLessThan(7500)
+    sent.destroy()
+    expect(taken).toEqual([])
+  }, 10_000)
+
+  test('what can not be read, with the reason', async () => {
+    const push = pushReceiver(() => ({ problem: 'not strict JSON' }))
+    const sent = { contentType: 'application/secevent+jwt', authorization: undefined, text: 'x' }
+    expect(await push(sent)).toMatchObject({
+      status: 400,
+      body: '{"err":"invalid_request","description":"not strict JSON"}\n',
+    })
+  })
+
   test('a body that is too large, whether it says so or not', async () => {
     const server = await start()
     const large = 'x'.repeat(64 * 1024 + 1)
