@@ -140,7 +140,16 @@ export function decide(
   const matrix = evaluateMatrixFor(standing, policy.matrix, facts, steps)
   const proxy = evaluateProxy(policy.matrix, facts, steps)
   const onDevice = evaluateDevice(
-    { user, endpoint, operation, targetId: target.id, device, riskScore: risk?.score },
+    {
+      user,
+      endpoint,
+      operation,
+      targetId: target.id,
+      device,
+      riskScore: facts.riskScore,
+      riskSources: facts.riskSources,
+      nowMs,
+    },
     policy.device,
     policy.adaptive,
     steps,
@@ -157,10 +166,10 @@ export function decide(
       matrix.permit ? undefined : matrix.refusal,
       proxy?.refusal,
       known === 'unavailable' ? STATE_UNAVAILABLE : undefined,
-      ...onDevice.refusals,
       data.refusal,
       ...(assessment?.verdicts ?? []),
       adaptive.refusal,
+      ...onDevice.refusals,
       asserted?.refusal,
       stepUp,
       evaluateSensitiveAge(endpoint, policy.adaptive, facts),

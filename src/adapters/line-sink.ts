@@ -14,6 +14,8 @@ export type LineSinkOptions = {
 
 export type LineSink = {
   readonly accept: AcceptEvent
+  /** As `accept`, for what must not be lost: without room Drop refuses too, and waits for no room. */
+  readonly acceptKept: AcceptEvent
   /**
    * Accepts nothing more, and resolves once every accepted line was handed to the kernel or the stream broke.
    * A reader that has stopped reading is given up after `withinMs`, if that is given; its lines count as lost.
@@ -57,15 +59,21 @@ export function createLineSink({ stream, bufferLines, overflow, onBroken }: Line
   stream.on('error', fail)
 
   function accept(line: string, waitMs: number): ReturnType<AcceptEvent> {
-    if (broken === undefined && !draining && waiters.size === 0 && queue.length + inFlight < bufferLines) {
+    if (overflow !== 'Drop' || hasRoom()) return acceptKept(line, waitMs)
+    dropped++
+    return 'accepted'
+  }
+
+  function hasRoom(): boolean {
+    return broken === undefined && !draining && waiters.size === 0 && queue.length + inFlight < bufferLines
+  }
+
+  function acceptKept(line: string, waitMs: number): ReturnType<AcceptEvent> {
+    if (hasRoom()) {
       take(line)
       return 'accepted'
     }
-    if (overflow === 'Drop') {
-      dropped++
-      return 'accepted'
-    }
-    if (overflow === 'FailClosed' || broken !== undefined || draining || waitMs <= 0) {
+    if (overflow !== 'Block' || broken !== undefined || draining || waitMs <= 0) {
       refused++
       return 'refused'
     }
@@ -148,6 +156,7 @@ export function createLineSink({ stream, bufferLines, overflow, onBroken }: Line
 
   return {
     accept,
+    acceptKept,
     drain,
     get pending() {
       return queue.length + inFlight

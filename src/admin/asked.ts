@@ -1,6 +1,17 @@
+import type { EventDetails } from '../audit/admin-event.js'
 import { parseInstantMs } from '../grants/instant.js'
+import { nearestName } from '../schema/nearest-name.js'
 import { parseDurationMs } from '../schema/units.js'
-import type { Outcome, PageQuery, PortProblem, Refused, Result, Subject, UserName } from './ports.js'
+import type {
+  AdminPorts,
+  Outcome,
+  PageQuery,
+  PortProblem,
+  Refused,
+  Result,
+  Subject,
+  UserName,
+} from './ports.js'
 import type { Change, Reply } from './route.js'
 
 /** What a request names, once defaults are filled in, or what is missing. */
@@ -18,13 +29,28 @@ export function refuse(...problems: readonly PortProblem[]): Refused {
   return { ok: false, status: 400, problems }
 }
 
-/** The issuer that is given, else the only one there is. */
+/** Who can be known. */
+type Known = Pick<AdminPorts, 'defaultIssuer' | 'issuers' | 'trustDomains'>
+
+/** The issuer that is given, which must be a configured one; else the only one there is. */
 export function issuerOf(
   given: string | undefined,
-  onlyIssuer: string | undefined,
+  known: Known,
   pointer: PortProblem['pointer'] = ['issuer'],
 ): Outcome<string> {
-  const issuer = given ?? onlyIssuer
+  if (given !== undefined && !known.issuers.includes(given)) {
+    return refuse(unknownName(pointer, 'issuer', given, known.issuers))
+  }
+  return issuerOfAnyTime(given, known, pointer)
+}
+
+/** As `issuerOf`, for what takes away: an issuer may have left the configuration before its users and devices. */
+export function issuerOfAnyTime(
+  given: string | undefined,
+  { defaultIssuer }: Known,
+  pointer: PortProblem['pointer'] = ['issuer'],
+): Outcome<string> {
+  const issuer = given ?? defaultIssuer
   if (issuer !== undefined) return sound(issuer)
   const message = 'say which `issuer`: there is not exactly one issuer of user tokens'
   return refuse({ pointer, code: 'issuer-missing', message })
@@ -32,26 +58,46 @@ export function issuerOf(
 
 export function userOf(
   { issuer, subject }: { readonly issuer?: string; readonly subject: string },
-  onlyIssuer: string | undefined,
+  known: Known,
 ): Outcome<UserName> {
-  const found = issuerOf(issuer, onlyIssuer)
+  const found = issuerOf(issuer, known)
   return found.ok ? sound({ issuer: found.value, subject }) : found
 }
 
 /** A user or a workload, and only one of them. */
-export function subjectOf(
-  { issuer, subject, workload }: Named,
-  onlyIssuer: string | undefined,
-): Outcome<Subject> {
+export function subjectOf({ issuer, subject, workload }: Named, known: Known): Outcome<Subject> {
   if (workload === undefined && subject === undefined) {
     const message = 'say whose: `subject` of a user, or `workload`'
     return refuse({ pointer: ['subject'], code: 'subject-missing', message })
   }
   if (workload === undefined)
-    return userOf({ ...(issuer !== undefined && { issuer }), subject: subject ?? '' }, onlyIssuer)
-  if (subject === undefined && issuer === undefined) return sound({ workload })
+    return userOf({ ...(issuer !== undefined && { issuer }), subject: subject ?? '' }, known)
+  if (subject === undefined && issuer === undefined) {
+    const found = workloadOf(workload, known)
+    return found.ok ? sound({ workload: found.value }) : found
+  }
   const message = '`workload` and a user exclude each other'
   return refuse({ pointer: ['workload'], code: 'two-subjects', message })
+}
+
+/** A workload of a trust domain that there is. */
+export function workloadOf(workload: string, { trustDomains }: Known): Outcome<string> {
+  const trustDomain = /^spiffe:\/\/([^/]*)/.exec(workload)?.[1] ?? ''
+  if (trustDomains.includes(trustDomain)) return sound(workload)
+  return refuse(unknownName(['workload'], 'trust-domain', trustDomain, trustDomains))
+}
+
+function unknownName(
+  pointer: PortProblem['pointer'],
+  what: 'issuer' | 'trust-domain',
+  name: string,
+  names: readonly string[],
+): PortProblem {
+  const bare = (text: string): string => text.toLowerCase().replace(/\/+$/, '')
+  const near = names.find((other) => bare(other) === bare(name)) ?? nearestName(name, names)
+  const hint = near === undefined ? '' : `; did you mean \`${near}\`?`
+  const message = `no ${what.replace('-', ' ')} \`${name}\` is configured${hint}`
+  return { pointer, code: `unknown-${what}`, message }
 }
 
 export function subjectText(subject: Subject): string {
@@ -118,6 +164,12 @@ export async function empty(result: Result<undefined>): Result<Reply> {
   return outcome.ok ? sound({ kind: 'empty' }) : outcome
 }
 
-export function changes(resourceId: string, reason: string, apply: Change['apply']): Outcome<Change> {
-  return sound({ resourceId, reason, apply })
+/** `details` go into the event. */
+export function changes(
+  resourceId: string,
+  reason: string,
+  details: EventDetails,
+  apply: Change['apply'],
+): Outcome<Change> {
+  return sound({ resourceId, reason, details, apply })
 }

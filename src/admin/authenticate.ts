@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
-import { actorOfCertificate, type Client } from './client-certificate.js'
+import { actorOfCertificate, type Client, type ShownCertificate } from './client-certificate.js'
 import { FailedAttempts } from './failed-attempts.js'
 import { foreignSite } from './own-site.js'
 import type { Actor } from './ports.js'
@@ -10,6 +10,8 @@ import { actorOfToken, bearerToken, type TokenHashes } from './tokens.js'
 /** What is known of a request before its body is read. */
 export type Arrival = {
   readonly headers: IncomingHttpHeaders
+  /** How many Authorization headers there are; `headers` keeps one. */
+  readonly authorizations: number
   readonly remoteIp: string
   readonly socket: Socket
 }
@@ -30,13 +32,16 @@ export function createDoorkeeper(options: {
   readonly onLoopback: boolean
   /** Whether the connection's certificate was checked against the roots in force. */
   readonly isCurrent: (socket: Socket) => boolean
+  readonly isRevoked: (certificate: ShownCertificate) => boolean
   readonly warn: (message: string) => void
 }): Doorkeeper {
   const failed = new FailedAttempts()
   let { tokens } = options
   const identify = ({ headers, socket }: Arrival, nowMs: number): Actor | undefined => {
     if (headers.authorization === undefined) {
-      return options.isCurrent(socket) ? actorOfCertificate(socket, options.clients, nowMs) : undefined
+      return options.isCurrent(socket)
+        ? actorOfCertificate(socket, options.clients, options.isRevoked, nowMs)
+        : undefined
     }
     const token = bearerToken(headers.authorization)
     return token === undefined ? undefined : actorOfToken(token, tokens)
@@ -53,6 +58,9 @@ export function createDoorkeeper(options: {
         const detail = `too many failed authentications from this address; try again in ${waitSeconds} s`
         const headers = { 'retry-after': String(waitSeconds) }
         return { ok: false, refusal: { status: 429, detail, headers } }
+      }
+      if (arrival.authorizations > 1) {
+        return { ok: false, refusal: { status: 400, detail: 'there is more than one Authorization header' } }
       }
       const actor = identify(arrival, nowMs)
       if (actor) return { ok: true, actor }

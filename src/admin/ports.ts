@@ -45,6 +45,10 @@ export type AdminPorts = {
   readonly audit: (event: AdminEvent, waitMs: number) => Eventually<'accepted' | 'refused'>
   /** The only issuer of user tokens; undefined where there are none or several. */
   readonly defaultIssuer: string | undefined
+  /** Every issuer of user tokens. */
+  readonly issuers: readonly string[]
+  /** Every trust domain whose workloads can be known. */
+  readonly trustDomains: readonly string[]
   readonly decisions: {
     /** Security events, one JSON text each, newest first. */
     readonly newest: () => Iterable<string>
@@ -78,7 +82,7 @@ export type AdminPorts = {
     readonly list: (page: PageQuery) => Result<DevicePage>
     readonly get: (device: DeviceName) => Result<DeviceAnswer>
     readonly put: (device: DeviceName, report: DeviceReport, actor: Actor) => Result<DeviceAnswer>
-    /** All or none. Pointers of problems begin at the list. */
+    /** Where the store goes away meanwhile, the message says how many were taken. Pointers of problems begin at the list. */
     readonly putAll: (
       devices: readonly (DeviceName & { readonly report: DeviceReport })[],
       actor: Actor,

@@ -16,12 +16,12 @@ export type ChangeAttempt = {
  */
 export async function recordedChange(
   attempt: ChangeAttempt,
-  { resourceId, reason, apply }: Change,
+  { resourceId, reason, details, apply }: Change,
   audit: AdminPorts['audit'],
   nowMs: () => number,
   auditMs: number,
 ): Result<Reply> {
-  const event = eventOf(attempt, resourceId, reason)
+  const event = { ...eventOf(attempt, resourceId, reason), details }
   const recorded = await audit({ ...event, atMs: nowMs(), success: true, errorCode: undefined }, auditMs)
   if (recorded === 'refused') {
     const message = 'the change could not be recorded, so it was not made'

@@ -1,4 +1,5 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
+import type { EventDetails } from '../audit/admin-event.js'
 import { Fields } from '../schema/fields.js'
 import { type Fit, fit, fitQuery } from './fit.js'
 import type { Actor, AdminPorts, Outcome, PortProblem, Refused, Result } from './ports.js'
@@ -22,6 +23,8 @@ export type Reply =
 export type Change = {
   readonly resourceId: string
   readonly reason: string
+  /** For the event: what is asked for. */
+  readonly details: EventDetails
   readonly apply: () => Result<Reply>
 }
 

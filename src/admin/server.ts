@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { fastify, type FastifyReply, type FastifyRequest } from 'fastify'
 import { canonicalIp } from '../request/ip-text.js'
 import { createDoorkeeper } from './authenticate.js'
-import type { Client } from './client-certificate.js'
+import type { Client, ShownCertificate } from './client-certificate.js'
 import { Followers } from './follow.js'
 import { ADMIN_LIMITS, type AdminLimits } from './limits.js'
 import { type AdminTls, createListener, type Listener, refuseGarbage } from './listener.js'
@@ -21,6 +21,8 @@ export type AdminServerOptions = {
   readonly actors: { readonly tokens: TokenHashes; readonly clients: readonly Client[] }
   readonly ports: AdminPorts
   readonly limits?: Partial<AdminLimits>
+  /** Asked on every request that a client certificate stands for. */
+  readonly isRevoked: (certificate: ShownCertificate) => boolean
   readonly nowMs: () => number
   /** A name that nothing has yet, of A-Z a-z 0-9 _ -, at most 64 characters. */
   readonly newId: () => string
@@ -75,6 +77,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
     ...options.actors,
     onLoopback: host === '::1' || host.startsWith('127.'),
     isCurrent,
+    isRevoked: options.isRevoked,
     warn: options.warn,
   })
   const arrivals = new WeakMap<FastifyRequest, Arrived>()
@@ -83,6 +86,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
     protect(request.id, reply)
     const arrival = {
       headers: request.headers,
+      authorizations: request.raw.headersDistinct['authorization']?.length ?? 0,
       remoteIp: remoteIpOf(request.raw.socket),
       socket: request.raw.socket,
     }

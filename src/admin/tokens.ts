@@ -9,8 +9,13 @@ export type TokenHashes = readonly { readonly actor: Actor; readonly hash: Buffe
 
 export type HashedTokens =
   | { readonly ok: true; readonly tokens: TokenHashes }
-  /** One sentence a token, with the name of whom it is of and nothing of the token. */
-  | { readonly ok: false; readonly problems: readonly string[] }
+  | {
+      readonly ok: false
+      /** One sentence a token, with the name of whom it is of and nothing of the token. */
+      readonly problems: readonly string[]
+      /** Those that nothing is wrong with. */
+      readonly sound: TokenHashes
+    }
 
 const LEAST_CHARACTERS = 32
 const MOST_CHARACTERS = 4096
@@ -22,17 +27,22 @@ const LEAST_DIFFERENT = 8
 /** The tokens that may be presented, from the texts of their files. One line feed or more at the end don't count. */
 export function hashTokens(texts: readonly TokenText[]): HashedTokens {
   const problems: string[] = []
-  const tokens: { actor: Actor; hash: Buffer }[] = []
+  const tokens: { actor: Actor; hash: Buffer; sound: boolean }[] = []
   for (const { name, role, text } of texts) {
     const token = text.replace(/[\r\n]+$/, '')
     const wrong = problemOf(token)
     if (wrong !== undefined) problems.push(`the token of \`${name}\` ${wrong}`)
     const hash = sha256(token)
     const other = tokens.find((earlier) => earlier.hash.equals(hash))
-    if (other) problems.push(`\`${other.actor.name}\` and \`${name}\` have the same token`)
-    tokens.push({ actor: { name, role }, hash })
+    if (other) {
+      // Nobody can tell which of them it is.
+      other.sound = false
+      problems.push(`\`${other.actor.name}\` and \`${name}\` have the same token`)
+    }
+    tokens.push({ actor: { name, role }, hash, sound: wrong === undefined && !other })
   }
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, tokens }
+  const sound = tokens.filter((token) => token.sound).map(({ actor, hash }) => ({ actor, hash }))
+  return problems.length > 0 ? { ok: false, problems, sound } : { ok: true, tokens: sound }
 }
 
 /** Whose token it is. Every one is compared, in the same time whatever it is. */

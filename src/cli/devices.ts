@@ -126,7 +126,7 @@ const COUNT = new Intl.NumberFormat('en-US')
 /** Whoever waits longer wants to see that something happens. */
 const PATIENCE_MS = 1000
 
-/** Batch by batch, in order; the first that is refused ends it. Each is taken whole or not at all. */
+/** Batch by batch, in order; the first that is refused ends it. One that the store did not take whole tells how far it came. */
 async function sendFleet(
   api: Api,
   fleet: readonly FiledDevice[],

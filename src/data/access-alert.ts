@@ -3,12 +3,12 @@ import { formatTimestamp } from '../audit/timestamp.js'
 import type { Decision } from '../decision/decision.js'
 
 const TEXT_LIMIT = 256
-/** Pairs of user and endpoint that are remembered; beyond it the oldest may be told again early. */
+/** Users with endpoint and operation that are remembered; beyond it the oldest may be told again early. */
 const MAX_REMEMBERED = 10_000
 
 /**
  * What alert sinks are told when classified data with `alert: true` is reached: the first call of each user to each
- * endpoint within the window, at once. Source: REQUIREMENTS D4.
+ * endpoint with each operation within the window, at once. Source: REQUIREMENTS D4.
  */
 export class AccessAlerts {
   readonly #toldMs = new Map<string, number>()
@@ -17,7 +17,7 @@ export class AccessAlerts {
   about(decision: Decision, decisionId: string, windowMs: number, nowMs: number): string | undefined {
     const { data, outcome, user, workload, target, endpoint, subjects } = decision
     if (!data?.alert || outcome !== 'allow') return undefined
-    const key = `${subjects?.user ?? subjects?.workload ?? ''} ${target} ${endpoint}`
+    const key = `${subjects?.user ?? subjects?.workload ?? ''} ${target} ${endpoint} ${decision.operation}`
     const toldMs = this.#toldMs.get(key)
     if (toldMs !== undefined && nowMs - toldMs < windowMs) return undefined
     this.#toldMs.delete(key)

@@ -1,4 +1,5 @@
 import type { UserPrincipal } from '../identity/principal.js'
+import type { RiskSource } from '../segmentation/facts.js'
 import type { Endpoint } from '../segmentation/matrix.js'
 import type { DeviceState } from './device-state.js'
 
@@ -14,6 +15,9 @@ export type DeviceCall = {
   readonly device: DeviceState | undefined
   /** Effective risk 0..100; undefined where it was not evaluated. */
   readonly riskScore: number | undefined
+  /** Who found how much of it. */
+  readonly riskSources: readonly RiskSource[]
+  readonly nowMs: number
 }
 
 /** Only users have devices. */

@@ -1,5 +1,13 @@
-import { latestOf, numberOf, type StateRecord } from '../state/record.js'
-import { EXTERNAL_LEVELS, type ExternalLevel, type Ownership, RECORD } from './device-report.js'
+import { latestOf, type StateRecord } from '../state/record.js'
+import {
+  EXTERNAL_LEVELS,
+  type ExternalLevel,
+  forgottenMsOf,
+  isReported,
+  type Ownership,
+  RECORD,
+  seenMsOf,
+} from './device-report.js'
 
 /** The newest facts as they were told, for people; undefined: nobody told, or the device left the inventory. */
 export type DeviceFacts = {
@@ -17,7 +25,7 @@ export type DeviceFacts = {
 }
 
 export function deviceFacts(record: StateRecord): DeviceFacts {
-  const forgottenMs = numberOf(record, RECORD.forgotten) ?? -Infinity
+  const forgottenMs = forgottenMsOf(record)
   const told = (field: string): string | undefined => {
     const latest = latestOf(record, field)
     return latest && latest.atMs > forgottenMs ? latest.text : undefined
@@ -31,7 +39,6 @@ export function deviceFacts(record: StateRecord): DeviceFacts {
     return wrong === undefined ? undefined : !wrong
   }
   const owned = told(RECORD.ownership)
-  const known = told(RECORD.unmanaged) !== undefined
   const compliance = latestOf(record, RECORD.notCompliant)
   const level = latestOf(record, RECORD.externalLevel)
   return {
@@ -45,6 +52,6 @@ export function deviceFacts(record: StateRecord): DeviceFacts {
     compliant: compliance && compliance.text === '0',
     externalLevel: level && (EXTERNAL_LEVELS[Number(level.text) - 1] ?? 'HIGH'),
     ownership: owned === 'Corporate' || owned === 'Personal' ? owned : undefined,
-    seenMs: known ? numberOf(record, RECORD.seen) : undefined,
+    seenMs: isReported(record) ? seenMsOf(record) : undefined,
   }
 }

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { parseInstantMs } from '../grants/instant.js'
 import { Fields, Words } from '../schema/fields.js'
-import type { StateOp } from '../state/record.js'
+import { EMPTY_RECORD, latestOf, numberOf, type StateOp, type StateRecord } from '../state/record.js'
 
 export const OWNERSHIPS = ['Corporate', 'Personal'] as const
 export type Ownership = (typeof OWNERSHIPS)[number]
@@ -56,8 +56,9 @@ export const DEVICE_KEPT_MS = 400 * 24 * 3_600_000
 const CLOCK_SKEW_MS = 60_000
 
 /**
- * Fields of a device's record. `latest` fields hold 1 where something is wrong and 0 where it isn't: of two reports at
- * one time the greater text stays, so the worse one, fact by fact.
+ * Fields of a device's record. `latest` fields hold 1 where something is wrong (and since when, as `1@` and
+ * milliseconds, where it was so before) and 0 where it isn't: of two reports at one time the greater text stays, so
+ * the worse one, fact by fact.
  */
 export const RECORD = {
   unmanaged: 'm',
@@ -71,8 +72,8 @@ export const RECORD = {
   notCompliant: 'nc',
   /** 1, 2, 3: LOW, MEDIUM, HIGH. */
   externalLevel: 'xl',
-  /** `max`: when its management last heard of it. */
-  seen: 'seen',
+  /** When its management last heard of it, milliseconds; what the newest report says. */
+  seen: 'sn',
   /** `max`: reports up to this time are void. */
   forgotten: 'gone',
 } as const
@@ -81,31 +82,76 @@ export const EXTERNAL_LEVELS = ['LOW', 'MEDIUM', 'HIGH'] as const
 export type ExternalLevel = (typeof EXTERNAL_LEVELS)[number]
 
 /**
- * What a report made at `atMs` changes; it replaces the one before, whatever the order in which they come. Only of
- * compliance it says what was so at `lastSeen`, so that an older inspection doesn't undo a newer signal.
+ * What a report made now changes; it replaces the one before, whatever the order in which they come. Only of
+ * compliance it says what was so at `lastSeen`, so that an older inspection doesn't undo a newer signal. `record` is
+ * the device's: what was wrong there already is so since then, and a device that was forgotten is known again, also
+ * where that was by a clock that is ahead.
  */
-export function reportOps(report: DeviceReport, atMs: number): StateOp[] {
-  const seenMs = Math.min(lastSeenMs(report, atMs), atMs)
+export function reportOps(
+  report: DeviceReport,
+  nowMs: number,
+  record: StateRecord = EMPTY_RECORD,
+): StateOp[] {
+  const forgottenMs = forgottenMsOf(record)
+  const atMs = Math.max(nowMs, forgottenMs + 1)
+  const seenMs = Math.min(lastSeenMs(report, nowMs), nowMs)
+  const fact = (field: string, wrong: boolean): StateOp => [
+    'latest',
+    field,
+    atMs,
+    wrongText(wrong, sinceMs(record, field, forgottenMs), atMs),
+  ]
   return [
-    fact(RECORD.unmanaged, atMs, !report.managed),
-    fact(RECORD.osNotPatched, atMs, !report.osPatched),
-    fact(RECORD.diskNotEncrypted, atMs, !report.diskEncrypted),
-    fact(RECORD.firewallOff, atMs, !report.firewall),
-    fact(RECORD.antivirusOff, atMs, !report.antivirus),
-    fact(RECORD.jailbroken, atMs, report.jailbroken),
+    fact(RECORD.unmanaged, !report.managed),
+    fact(RECORD.osNotPatched, !report.osPatched),
+    fact(RECORD.diskNotEncrypted, !report.diskEncrypted),
+    fact(RECORD.firewallOff, !report.firewall),
+    fact(RECORD.antivirusOff, !report.antivirus),
+    fact(RECORD.jailbroken, report.jailbroken),
     ['latest', RECORD.ownership, atMs, report.ownership ?? ''],
-    ['max', RECORD.seen, seenMs],
-    ...(report.compliant === undefined ? [] : complianceOps(report.compliant, seenMs)),
+    ['latest', RECORD.seen, atMs, String(seenMs)],
+    ...(report.compliant === undefined ? [] : complianceOps(report.compliant, seenMs, record)),
   ]
 }
 
-function fact(field: string, atMs: number, wrong: boolean): StateOp {
-  return ['latest', field, atMs, wrong ? '1' : '0']
+function wrongText(wrong: boolean, beganMs: number | undefined, atMs: number): string {
+  if (!wrong) return '0'
+  return beganMs === undefined || beganMs >= atMs ? '1' : `1@${beganMs}`
 }
 
-/** What was told of the device's compliance at a time. */
-export function complianceOps(compliant: boolean, atMs: number): StateOp[] {
-  return [fact(RECORD.notCompliant, atMs, !compliant)]
+/** Since when something is wrong, milliseconds; undefined where it isn't, or was told by `voidMs`. */
+export function sinceMs(record: StateRecord, field: string, voidMs = -Infinity): number | undefined {
+  const told = latestOf(record, field)
+  if (!told || told.atMs <= voidMs || told.text === '0') return undefined
+  const began = /^1@(\d{1,16})$/.exec(told.text)?.[1]
+  return began === undefined ? told.atMs : Number(began)
+}
+
+/** Reports up to then are void; -Infinity where the device never left the inventory. */
+export function forgottenMsOf(record: StateRecord): number {
+  return numberOf(record, RECORD.forgotten) ?? -Infinity
+}
+
+/** Whether the inventory has the device. */
+export function isReported(record: StateRecord): boolean {
+  const report = latestOf(record, RECORD.unmanaged)
+  return report !== undefined && report.atMs > forgottenMsOf(record)
+}
+
+/** What the newest report says; undefined where that is no time, or nobody reported. */
+export function seenMsOf(record: StateRecord): number | undefined {
+  const seen = Number(latestOf(record, RECORD.seen)?.text)
+  return Number.isFinite(seen) ? seen : undefined
+}
+
+/** What was told of the device's compliance at a time; `record` as for `reportOps`. */
+export function complianceOps(
+  compliant: boolean,
+  atMs: number,
+  record: StateRecord = EMPTY_RECORD,
+): StateOp[] {
+  const beganMs = sinceMs(record, RECORD.notCompliant)
+  return [['latest', RECORD.notCompliant, atMs, wrongText(!compliant, beganMs, atMs)]]
 }
 
 /** The risk that somebody else finds in the device; it counts until another level is told. */
@@ -113,9 +159,10 @@ export function riskLevelOps(level: ExternalLevel, atMs: number): StateOp[] {
   return [['latest', RECORD.externalLevel, atMs, String(EXTERNAL_LEVELS.indexOf(level) + 1)]]
 }
 
-/** The device left the inventory: what was reported up to then is void. Compliance and risk level stay. */
-export function forgetOps(atMs: number): StateOp[] {
-  return [['max', RECORD.forgotten, atMs]]
+/** The device leaves the inventory: what was reported by now is void. Compliance and risk level stay. */
+export function forgetOps(nowMs: number, record: StateRecord = EMPTY_RECORD): StateOp[] {
+  // A report by a clock that is ahead is void too.
+  return [['max', RECORD.forgotten, Math.max(nowMs, latestOf(record, RECORD.unmanaged)?.atMs ?? nowMs)]]
 }
 
 /** Milliseconds since the epoch; `atMs` where the report doesn't say, NaN for a day that the calendar doesn't have. */

@@ -1,7 +1,16 @@
 import type { SessionLimits } from '../session/session-limits.js'
-import { latestOf, numberOf, type StateRecord } from '../state/record.js'
+import { latestOf, type StateRecord } from '../state/record.js'
 import { type DevicePolicy, type DeviceTier, FINDINGS, type PostureFault } from './device-policy.js'
-import { EXTERNAL_LEVELS, type ExternalLevel, type Ownership, RECORD } from './device-report.js'
+import {
+  EXTERNAL_LEVELS,
+  type ExternalLevel,
+  forgottenMsOf,
+  isReported,
+  type Ownership,
+  RECORD,
+  seenMsOf,
+  sinceMs,
+} from './device-report.js'
 
 /** Something that is wrong with a device, for example `disk-not-encrypted`, and its points. */
 export type PostureFinding = { readonly finding: string; readonly points: number }
@@ -18,18 +27,23 @@ export type DeviceState = {
   /** Of more than 0 points. */
   readonly findings: readonly PostureFinding[]
   readonly tier: DeviceTier | undefined
-  /** When the newest of it was told, milliseconds since the epoch; undefined where nobody told anything. */
+  /**
+   * Since when the newest of what is wrong is so, milliseconds since the epoch: telling the same again doesn't move it.
+   * Undefined where nothing is wrong, or nobody told.
+   */
   readonly beganMs: number | undefined
 }
+
+/** Since when it is so; undefined where nobody told. */
+type Since<What> = { readonly what: What; readonly beganMs: number | undefined }
 
 /** What a record says, whatever the time and the policy. */
 type ToldOfDevice = {
   readonly known: boolean
   readonly ownership: Ownership | undefined
-  readonly faults: readonly PostureFault[]
+  readonly faults: readonly Since<PostureFault>[]
   readonly seenMs: number
-  readonly level: ExternalLevel | undefined
-  readonly beganMs: number | undefined
+  readonly level: Since<ExternalLevel> | undefined
 }
 
 const REPORTED = [
@@ -54,24 +68,27 @@ export function deviceState(record: StateRecord, policy: DevicePolicy, nowMs: nu
     told = readRecord(record)
     read.set(record, told)
   }
-  const { known, ownership, faults, seenMs, level, beganMs } = told
+  const { known, ownership, faults, seenMs, level } = told
   const { points, externalRisk, notSeenAfterMs } = policy.posture
   const findings: PostureFinding[] = []
   let sum = 0
-  const find = (finding: string, of: number): void => {
-    if (of > 0) findings.push({ finding, points: of })
+  let newestMs = -Infinity
+  const find = (finding: string, of: number, sinceThen: number | undefined): void => {
+    if (of <= 0) return
+    findings.push({ finding, points: of })
+    if (sinceThen !== undefined && sinceThen > newestMs) newestMs = sinceThen
   }
-  for (const fault of faults) {
-    sum += points[fault]
-    find(FINDINGS[fault], points[fault])
+  for (const { what, beganMs } of faults) {
+    sum += points[what]
+    find(FINDINGS[what], points[what], beganMs)
   }
   if (known && nowMs - seenMs > notSeenAfterMs) {
     sum += points.notSeen
-    find(FINDINGS.notSeen, points.notSeen)
+    find(FINDINGS.notSeen, points.notSeen, seenMs + notSeenAfterMs)
   }
-  const external = level === undefined ? 0 : externalRisk[level]
-  find('external-risk', external)
-  const managed = known && !faults.includes('unmanaged')
+  const external = level === undefined ? 0 : externalRisk[level.what]
+  find('external-risk', external, level?.beganMs)
+  const managed = known && !faults.some(({ what }) => what === 'unmanaged')
   return {
     known,
     managed,
@@ -79,31 +96,30 @@ export function deviceState(record: StateRecord, policy: DevicePolicy, nowMs: nu
     posture: Math.max(Math.min(sum, 100), external),
     findings,
     tier: tierOf(policy.tiers, managed, ownership),
-    beganMs,
+    beganMs: newestMs === -Infinity ? undefined : newestMs,
   }
 }
 
 function readRecord(record: StateRecord): ToldOfDevice {
-  const report = latestOf(record, RECORD.unmanaged)
-  const forgottenMs = numberOf(record, RECORD.forgotten) ?? -Infinity
-  const known = report !== undefined && report.atMs > forgottenMs
+  const forgottenMs = forgottenMsOf(record)
+  const known = isReported(record)
+  const since = (what: PostureFault & keyof typeof RECORD): Since<PostureFault> => ({
+    what,
+    beganMs: sinceMs(record, RECORD[what]),
+  })
   // A fact that is not there can't be told from a bad one.
-  const faults: PostureFault[] = known
-    ? REPORTED.filter((fault) => latestOf(record, RECORD[fault])?.text !== '0')
-    : ['unmanaged']
+  const faults = known
+    ? REPORTED.filter((fault) => latestOf(record, RECORD[fault])?.text !== '0').map(since)
+    : [{ what: 'unmanaged' as const, beganMs: forgottenMs === -Infinity ? undefined : forgottenMs }]
   const compliance = latestOf(record, RECORD.notCompliant)
-  if (compliance && compliance.text !== '0') faults.push('notCompliant')
+  if (compliance && compliance.text !== '0') faults.push(since('notCompliant'))
   const level = latestOf(record, RECORD.externalLevel)
-  const times = [known ? report.atMs : undefined, compliance?.atMs, level?.atMs].filter(
-    (atMs) => atMs !== undefined,
-  )
   return {
     known,
     ownership: known ? ownershipOf(latestOf(record, RECORD.ownership)?.text) : undefined,
     faults,
-    seenMs: numberOf(record, RECORD.seen) ?? -Infinity,
-    level: level && levelOf(level.text),
-    beganMs: times.length === 0 ? undefined : Math.max(...times),
+    seenMs: seenMsOf(record) ?? -Infinity,
+    level: level && { what: levelOf(level.text), beganMs: level.atMs },
   }
 }
 

@@ -1,5 +1,11 @@
-import type { Refusal } from '../decision/decision.js'
-import { type AuthenticationLimits, challenge, showsFactor } from '../session/step-up.js'
+import type { Refusal, StepUp } from '../decision/decision.js'
+import {
+  type AuthenticationLimits,
+  challenge,
+  isStepUpMet,
+  riskBegan,
+  showsFactor,
+} from '../session/step-up.js'
 import type { UserCall } from './device-call.js'
 import type { DeviceTier } from './device-policy.js'
 import type { DeviceState } from './device-state.js'
@@ -49,9 +55,9 @@ export function refuseByTier(
   if (operation === 'Download' && mayNotDownload(tier, policy)) {
     refuse('device-tier', policy === undefined ? 'may not download' : `may not download ${policy} data`)
   }
-  if (isMfaMissing(tier, call)) {
+  const stepUp = missingMfa(tier, call, limits)
+  if (stepUp) {
     const message = `the device tier ${tier.name} asks for multi-factor authentication; ${identityOf(device, user)}`
-    const stepUp = challenge('mfa', limits.maxAuthAgeMs)
     refusals.push({ reason: 'step-up-required', message, rule: tier.name, ruleSource: tier.source, stepUp })
   }
 }
@@ -61,9 +67,22 @@ function mayNotDownload({ obligations }: DeviceTier, policy: string | undefined)
   return policy !== undefined && CONFIDENTIAL.has(policy) && obligations.includes('no-download-confidential')
 }
 
-/** Unknown risk counts as high, but in Observe, where nobody evaluates it. */
-function isMfaMissing({ mfa }: DeviceTier, { user, endpoint, riskScore }: UserCall): boolean {
-  if (mfa === 'None' || showsFactor(user, 'mfa')) return false
-  if (mfa === 'Required') return true
-  return riskScore === undefined ? endpoint?.mode !== 'Observe' : riskScore > RISK_OF_MFA
+/**
+ * The challenge, where the tier asks for a factor that the token doesn't show. `Required` takes it from any time; against
+ * a risk only an authentication after it began helps. Unknown risk counts as high, but in Observe, where nobody
+ * evaluates it.
+ */
+function missingMfa(
+  { mfa }: DeviceTier,
+  { user, endpoint, riskScore, riskSources, nowMs }: UserCall,
+  { maxAuthAgeMs }: AuthenticationLimits,
+): StepUp | undefined {
+  if (mfa === 'None') return undefined
+  if (mfa === 'Required') return showsFactor(user, 'mfa') ? undefined : challenge('mfa', maxAuthAgeMs)
+  const risky = riskScore === undefined ? endpoint?.mode !== 'Observe' : riskScore > RISK_OF_MFA
+  if (!risky) return undefined
+  const beganMs = riskBegan(riskSources, RISK_OF_MFA)
+  return isStepUpMet(user, 'mfa', beganMs, maxAuthAgeMs, nowMs)
+    ? undefined
+    : challenge('mfa', maxAuthAgeMs, beganMs, nowMs)
 }

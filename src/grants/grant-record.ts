@@ -105,6 +105,11 @@ export function grantOps(grant: Grant, record: StateRecord, nowMs: number): Gran
   }
 }
 
+/** The ids of the grants that a record tells of, as one text: it differs after each that is created. */
+export function idsOfGrants(record: StateRecord): string {
+  return [...idsIn(record)].sort().join(' ')
+}
+
 function retiredGrant(record: StateRecord, id: string): RetiredGrant {
   const { uses, lastUsedMs } = countedUse(record, id)
   return { id, uses, lastUsedMs }

@@ -2,8 +2,8 @@
 export type Person = { readonly field: 'subject' | 'requester' | 'approver'; readonly name: string }
 
 /**
- * Pairs of fields that name one person. Case, width and blanks don't tell two people apart, neither does the domain of
- * an e-mail address nor what follows a `+` in it: `Alice` and `alice+x@corp.example` are one.
+ * Pairs of fields that name one person. Case, width and blanks don't tell two people apart, neither do letters that look
+ * alike, nor the domain of an e-mail address nor what follows a `+` in it: `Alice` and `alice+x@corp.example` are one.
  */
 export function samePeople(people: readonly Person[]): readonly (readonly [Person, Person])[] {
   return people.flatMap((one, index) =>
@@ -18,9 +18,19 @@ export function isSamePerson(one: string, other: string): boolean {
   return left === right || mailboxOf(left) === mailboxOf(right)
 }
 
+/** Blanks, and what nobody sees, such as variation selectors. */
+const UNSEEN = /[\s\p{Default_Ignorable_Code_Point}]/gu
+/** Cyrillic and Greek letters that look like the Latin ones below them, in either case. */
+const ALIKE = 'аеорсухіјѕһԁԛԝвкмнтαοεικνρτυχβημζ'
+const LATIN = 'aeopcyxijshdqwbkmhtaoeiknptuxbhmz'
+const LOOKS_LIKE: ReadonlyMap<string, string> = new Map(
+  Array.from(ALIKE, (letter, index) => [letter, LATIN.charAt(index)]),
+)
+
 /** Upper case first: it folds more letters together, such as `ſ` and `s`. */
 function folded(name: string): string {
-  return name.normalize('NFKC').trim().toUpperCase().toLowerCase().normalize('NFKC')
+  const plain = name.normalize('NFKC').replaceAll(UNSEEN, '').toUpperCase().toLowerCase().normalize('NFKC')
+  return Array.from(plain, (letter) => LOOKS_LIKE.get(letter) ?? letter).join('')
 }
 
 function mailboxOf(name: string): string {
@@ -28,5 +38,5 @@ function mailboxOf(name: string): string {
   if (at <= 0) return name
   const local = name.slice(0, at)
   const plus = local.indexOf('+')
-  return (plus > 0 ? local.slice(0, plus) : local).trim()
+  return plus > 0 ? local.slice(0, plus) : local
 }

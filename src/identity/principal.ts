@@ -11,8 +11,7 @@ export type WorkloadPrincipal = {
   readonly certificate?: { readonly serialHex: string; readonly notBeforeMs: number } | undefined
   /** The trusted proxy that named the caller; it needs the edge too. */
   readonly via?:
-    | { readonly spiffeId: SpiffeId; readonly certificate?: WorkloadPrincipal['certificate'] }
-    | undefined
+    { readonly spiffeId: SpiffeId; readonly certificate?: WorkloadPrincipal['certificate'] } | undefined
 }
 
 /** A service token that was verified, bound to the workload and meant for the target. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileBounded } from '../adapters/files.js'
+import type { ShownCertificate } from '../admin/client-certificate.js'
 import type { AdminPorts } from '../admin/ports.js'
 import { RecentDecisions } from '../admin/recent-decisions.js'
 import { type AdminServer, type AdminServerOptions, startAdminServer } from '../admin/server.js'
@@ -26,13 +27,16 @@ const RECENT_EVENTS = 1000
 const MAX_FILE_BYTES = 64 * 1024
 
 export type AdminParts = {
-  readonly store: Pick<StateStore, 'read' | 'commit' | 'documents'>
+  readonly store: Pick<StateStore, 'read' | 'commit' | 'documents' | 'claims'>
   readonly policy: LivePolicy
   readonly lookups: Pick<Lookups, 'recall' | 'locate' | 'signals'>
+  /** Takes what must not be lost, or refuses it. */
   readonly record: AcceptEvent
   /** Tells alert sinks: one line of JSON. */
   readonly tell: (line: string) => void
   readonly log: Log
+  /** Whether a client's certificate is revoked by now. */
+  readonly isRevoked: (certificate: ShownCertificate) => boolean
   readonly nowMs: () => number
 }
 
@@ -58,11 +62,16 @@ export async function openAdmin(config: Config, parts: AdminParts): Promise<Live
     let tokens: TokenHashes = []
     const readTokens = async (): Promise<void> => {
       const read = await tokensOf(admin.tokens)
-      if (read.ok) {
-        tokens = read.tokens
-        server?.updateTokens(tokens)
-      } else if (server) log('error', 'admin tokens refused, the old ones stay', { problems: read.problems })
-      else throw new StartFailure(read.problems)
+      if (read.ok) tokens = read.tokens
+      else if (!server) throw new StartFailure(read.problems)
+      else {
+        // A file that is gone takes its token away, and nobody else's change waits for it.
+        tokens = read.sound
+        log('warn', 'admin tokens: some are not taken, and whose they are has none', {
+          problems: read.problems,
+        })
+      }
+      server?.updateTokens(tokens)
     }
     const files = admin.tokens.map(({ file }) => file)
     if (files.length > 0) watches.push(await watched(files, readTokens, 'admin tokens', log))
@@ -92,6 +101,7 @@ export async function openAdmin(config: Config, parts: AdminParts): Promise<Live
       tls,
       actors: { tokens, clients: admin.clients },
       ports: portsOf(config, recent, parts),
+      isRevoked: parts.isRevoked,
       nowMs,
       newId: () => randomBytes(12).toString('base64url'),
       warn: (message) => log('error', 'the admin API failed', { problem: message }),
@@ -121,6 +131,8 @@ function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): Ad
   return {
     audit: (event, waitMs) => record(writeAdminEvent(event), waitMs),
     defaultIssuer,
+    issuers: config.userTokens.issuers.map((each) => each.issuer),
+    trustDomains: [...new Set([config.trustDomain, ...config.trustDomains.keys()])],
     decisions: {
       newest: () => recent.newest(),
       follow: (listener) => recent.follow(listener),
@@ -138,8 +150,13 @@ function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): Ad
     grants: grantsPort({
       store,
       limits: config.grants,
-      checkTarget: (service, endpoints) => checkGrantTarget(current(), service, endpoints),
-      alert: (grant) => tell(writeBreakGlassAlert(grant, nowMs())),
+      checkTarget: (request) => checkGrantTarget(current(), request),
+      alert: (grant) => {
+        const line = writeBreakGlassAlert(grant, nowMs())
+        // Whatever sinks there are: whoever watches the log sees it.
+        parts.log('warn', 'a break-glass grant was created', { alert: JSON.parse(line) })
+        tell(line)
+      },
       review: reviewPort({ store, policy: current, nowMs }),
       nowMs,
     }),
@@ -160,7 +177,11 @@ async function tokensOf(
     if (read.ok) texts.push({ name, role, text: read.bytes.toString() })
     else problems.push(`admin.tokens of ${name}: ${read.problem}`)
   }
-  return problems.length > 0 ? { ok: false, problems } : hashTokens(texts)
+  const hashed = hashTokens(texts)
+  if (hashed.ok && problems.length === 0) return hashed
+  return hashed.ok
+    ? { ok: false, problems, sound: hashed.tokens }
+    : { ok: false, problems: [...problems, ...hashed.problems], sound: hashed.sound }
 }
 
 async function tlsOf(

@@ -100,7 +100,11 @@ export function lessonsOf(
   if (assessment?.quarantine && decision.outcome === 'deny' && keys.workload !== undefined) {
     const untilMs = nowMs + policy.workload.quarantineForMs
     quarantined = keys.workload
-    committed.push({ key: quarantined, ops: quarantineOps(untilMs, nowMs, known.workload), expiresAtMs: nowMs + KEPT_MS })
+    committed.push({
+      key: quarantined,
+      ops: quarantineOps(untilMs, nowMs, known.workload),
+      expiresAtMs: nowMs + KEPT_MS,
+    })
   }
   return noted.length === 0 && committed.length === 0 ? undefined : { noted, committed, ended, quarantined }
 }

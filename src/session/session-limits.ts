@@ -80,7 +80,9 @@ function authenticatedMs(user: UserPrincipal, nowMs: number, session?: StateReco
   if (user.authTimeMs !== undefined) return believedMs(user, nowMs) ?? -Infinity
   const issuedAt = user.claims['iat']
   const issuedMs = typeof issuedAt === 'number' ? issuedAt * 1000 : -Infinity
-  return Math.min(issuedMs, (session && numberOf(session, FIRST_SEEN)) ?? Infinity)
+  // Tokens tell whole seconds: one issued in the second in which its session was first seen is not older than it.
+  const firstMs = session && numberOf(session, FIRST_SEEN)
+  return Math.min(issuedMs, firstMs === undefined ? Infinity : Math.floor(firstMs / 1000) * 1000)
 }
 
 /**

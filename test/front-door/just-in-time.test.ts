@@ -1,5 +1,8 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type AdminClient, adminClient, anAdminToken } from '../support/admin.js'
+import { eventually } from '../support/eventually.js'
 import { asEnvoySends, createAuthority } from '../support/certificate-authority.js'
 import { type Answer, startPortcullis, type TestPortcullis } from '../support/portcullis.js'
 import { jwksText, signedToken, testKey, type TestKey } from '../support/tokens.js'
@@ -56,7 +59,7 @@ const ISSUER = 'https://idp.example'
 const WEB = 'spiffe://cluster.local/ns/shop/sa/web'
 const root = createAuthority({ name: 'root' })
 const certificate = asEnvoySends(root.issueSvid({ spiffeId: WEB }).certificatePem)
-const [oscar, rita] = [anAdminToken(), anAdminToken()]
+const [oscar, rita, tess, uma] = [anAdminToken(), anAdminToken(), anAdminToken(), anAdminToken()]
 let userKey: TestKey
 let portcullis: TestPortcullis
 let admin: AdminClient
@@ -71,6 +74,8 @@ beforeAll(async () => {
       'keys/idp.json': jwksText(userKey),
       'oscar.token': `${oscar}\n`,
       'rita.token': `${rita}\n`,
+      'tess.token': tess,
+      'uma.token': uma,
     },
     {
       trustDomains: { 'cluster.local': { bundle: { file: './pki/ca.pem' } } },
@@ -80,6 +85,8 @@ beforeAll(async () => {
         tokens: [
           { name: 'oscar', file: './oscar.token', role: 'Admin' },
           { name: 'rita', file: './rita.token', role: 'Reader' },
+          { name: 'tess', file: './tess.token', role: 'Reader' },
+          { name: 'uma', file: './uma.token', role: 'Reader' },
         ],
       },
       alerts: { sinks: [{ type: 'Log' }] },
@@ -192,6 +199,7 @@ describe('classified data', () => {
           actor: 'oscar',
           action: 'grant.create',
           resourceId: expect.stringContaining(id),
+          details: expect.objectContaining({ subject: dora.sub, service: 'shop/vault', requester: 'bob' }),
           success: true,
         }),
         expect.objectContaining({ actor: 'oscar', action: 'grant.revoke', reason: 'done', success: true }),
@@ -268,6 +276,8 @@ describe('grants that are not made', () => {
     ['longer than is allowed', { duration: '30d' }, 400, 'too-long'],
     ['an unknown service', { service: 'shop/valt' }, 400, 'unknown-service'],
     ['an unknown endpoint', { endpoints: ['Record'] }, 400, 'unknown-endpoint'],
+    ['a role that grants say nothing about', { roles: ['admn'] }, 400, 'unknown-role'],
+    ['an unknown issuer', { subject: { subject: 'self', issuer: `${ISSUER}/` } }, 400, 'unknown-issuer'],
     ['an unknown field', { color: 'red' }, 400, 'unknown-field'],
     ['an unknown operation', { operations: ['Delete'] }, 400, 'wrong-word'],
     ['without a ticket', { ticket: undefined }, 400, 'missing-field'],
@@ -457,11 +467,28 @@ describe('by hand', () => {
     )
   })
 
+  test.each([
+    ['long', 'x'.repeat(1024), 0],
+    ['of odd characters', 'a\u202eb\u2028\u200d"\\ ', 1],
+  ])('a session whose id is %s', async (_name, session, known) => {
+    const who = somebody({ roles: ['intern'], session_id: session })
+    expect((await call('GET', '/safe', who)).outcome).toBe('allow')
+    expect((await reader('GET', `/v1/sessions?subject=${who.sub}`)).body.sessions).toHaveLength(known)
+    const body = { subject: who.sub, sessionId: session, reason: 'odd' }
+    expect((await admin('POST', '/v1/sessions/terminate', body)).status).toBe(200)
+    expect((await call('GET', '/safe', who)).reason).toBe('session-terminated')
+  })
+
   test('all sessions of a user', async () => {
     const who = somebody({ roles: ['intern'], session_id: 's-1' })
+    expect((await call('GET', '/safe', who)).outcome).toBe('allow')
     expect((await admin('POST', '/v1/sessions/terminate', { subject: who.sub, reason: 'left' })).status).toBe(
       200,
     )
+    expect((await reader('GET', `/v1/sessions?subject=${who.sub}`)).body.sessions).toMatchObject([
+      { state: 'ended', endedBy: 'oscar', reason: 'left' },
+      { sessionId: 's-1', state: 'ended', endedBy: 'oscar', reason: 'left' },
+    ])
     const old = { ...who, auth_time: Math.floor(Date.now() / 1000) - 5 }
     expect((await call('GET', '/safe', old)).reason).toBe('session-terminated')
   })
@@ -526,4 +553,22 @@ describe('by hand', () => {
     expect(matrix.body.services[0].endpoints.map(({ name }: { name: string }) => name)).toContain('Records')
     expect((await reader('GET', '/v1/policy')).body).toMatchObject({ documents: 5, counts: { services: 2 } })
   })
+})
+
+test('a token file that is gone takes its token away, and stands in the way of no other', async () => {
+  const statusFor = async (token: string): Promise<number> =>
+    (await adminClient(portcullis.running.admin ?? '', token)('GET', '/v1/policy')).status
+  // A token that is wrong is tried once: ten close the door.
+  const gone = (token: string) => eventually(async () => expect(await statusFor(token)).toBe(401))
+  expect([await statusFor(tess), await statusFor(uma)]).toEqual([200, 200])
+  await rm(join(portcullis.directory, 'tess.token'))
+  await gone(tess)
+  expect(await statusFor(rita)).toBe(200)
+  const renewed = anAdminToken()
+  await portcullis.write('uma.token', renewed)
+  await gone(uma)
+  expect(await statusFor(renewed)).toBe(200)
+  await portcullis.write('uma.token', '')
+  await gone(renewed)
+  expect(await statusFor(rita)).toBe(200)
 })

@@ -1,6 +1,7 @@
+import type { EventDetails } from '../../audit/admin-event.js'
 import { checkReportTime, type DeviceReport, lastSeenMs } from '../../device/device-report.js'
 import { Fields } from '../../schema/fields.js'
-import { changes, empty, issuerOf, json, pageOf, refuse } from '../asked.js'
+import { changes, empty, issuerOf, issuerOfAnyTime, json, pageOf, refuse } from '../asked.js'
 import type { DeviceName, PortProblem } from '../ports.js'
 import { change, NONE, question, type Route } from '../route.js'
 import {
@@ -45,7 +46,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
       method: 'POST',
       path: '/v1/devices',
       action: 'device.report-many',
-      summary: 'Reports many devices: all are taken, or none.',
+      summary: 'Reports many devices: nothing is taken of a list with something wrong in it.',
       params: NONE,
       query: NONE,
       body: BulkDevicesSchema,
@@ -62,7 +63,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
         if (problems.length >= MAX_PROBLEMS) break
         const at = ['devices', index] as const
         problems.push(...problemsOfTime(report, nowMs, at))
-        const issuer = issuerOf(given, ports.defaultIssuer, [...at, 'issuer'])
+        const issuer = issuerOf(given, ports, [...at, 'issuer'])
         if (!issuer.ok) {
           problems.push(...issuer.problems)
           continue
@@ -77,7 +78,12 @@ export const DEVICE_ROUTES: readonly Route[] = [
       }
       if (problems.length > 0) return refuse(...problems)
       const resourceId = reports.length === 1 ? deviceText(reports[0]) : `${reports.length} devices`
-      return changes(resourceId, reason, () => json(ports.devices.putAll(reports, actor)))
+      const [first] = reports
+      const details = {
+        count: reports.length,
+        ...(reports.length === 1 && first ? factsOf(first.report) : { ids: reports.map(({ id }) => id) }),
+      }
+      return changes(resourceId, reason, details, () => json(ports.devices.putAll(reports, actor)))
     },
   ),
   question(
@@ -91,7 +97,7 @@ export const DEVICE_ROUTES: readonly Route[] = [
       answer: { status: 200, schema: DeviceAnswerSchema },
     },
     async ({ params: { id }, query, ports }) => {
-      const issuer = issuerOf(query.issuer, ports.defaultIssuer)
+      const issuer = issuerOf(query.issuer, ports)
       return issuer.ok ? json(ports.devices.get({ id, issuer: issuer.value })) : issuer
     },
   ),
@@ -110,10 +116,12 @@ export const DEVICE_ROUTES: readonly Route[] = [
     ({ params: { id }, query, body: { reason, ...report }, actor, ports, nowMs }) => {
       const problems = problemsOfTime(report, nowMs, [])
       if (problems.length > 0) return refuse(...problems)
-      const issuer = issuerOf(query.issuer, ports.defaultIssuer)
+      const issuer = issuerOf(query.issuer, ports)
       if (!issuer.ok) return issuer
       const device = { id, issuer: issuer.value }
-      return changes(deviceText(device), reason, () => json(ports.devices.put(device, report, actor)))
+      return changes(deviceText(device), reason, factsOf(report), () =>
+        json(ports.devices.put(device, report, actor)),
+      )
     },
   ),
   change(
@@ -128,10 +136,10 @@ export const DEVICE_ROUTES: readonly Route[] = [
       answer: { status: 204 },
     },
     ({ params: { id }, query: { issuer: given, reason }, actor, ports }) => {
-      const issuer = issuerOf(given, ports.defaultIssuer)
+      const issuer = issuerOfAnyTime(given, ports)
       if (!issuer.ok) return issuer
       const device = { id, issuer: issuer.value }
-      return changes(deviceText(device), reason, () => empty(ports.devices.remove(device, actor)))
+      return changes(deviceText(device), reason, {}, () => empty(ports.devices.remove(device, actor)))
     },
   ),
 ]
@@ -140,6 +148,12 @@ function problemsOfTime(report: DeviceReport, nowMs: number, at: PortProblem['po
   const problem = checkReportTime(lastSeenMs(report, nowMs), nowMs)
   if (problem === undefined) return []
   return [{ pointer: [...at, 'lastSeen'], code: 'wrong-time', message: `\`lastSeen\` ${problem}` }]
+}
+
+/** What of a report decides; the rest is for people. */
+function factsOf(report: DeviceReport): EventDetails {
+  const { platform: _platform, model: _model, owner: _owner, ...facts } = report
+  return facts
 }
 
 function deviceText(device: DeviceName | undefined): string {

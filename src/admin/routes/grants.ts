@@ -1,4 +1,8 @@
+import type { EventDetails } from '../../audit/admin-event.js'
+import { formatTimestamp } from '../../audit/timestamp.js'
+import type { GrantRequest } from '../../grants/grant.js'
 import { Fields } from '../../schema/fields.js'
+import { parseDurationMs } from '../../schema/units.js'
 import { changes, created, issuerOf, json, pageOf, sound } from '../asked.js'
 import { change, NONE, question, type Route } from '../route.js'
 import {
@@ -12,6 +16,8 @@ import {
 } from '../schemas/grants.js'
 
 const DAY_MS = 86_400_000
+/** The last that a Date can be. */
+const LATEST_MS = 8.64e15
 const OneGrant = Fields({ id: GrantIdSchema })
 const MEDIA_TYPES = {
   json: 'application/json',
@@ -30,7 +36,11 @@ export const GRANT_ROUTES: readonly Route[] = [
       body: NONE,
       answer: { status: 200, schema: GrantPageSchema },
     },
-    ({ query: { limit, cursor, ...filter }, ports }) => {
+    async ({ query: { limit, cursor, ...filter }, ports }) => {
+      if (filter.issuer !== undefined) {
+        const issuer = issuerOf(filter.issuer, ports)
+        if (!issuer.ok) return issuer
+      }
       const page = pageOf({ ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) })
       return json(ports.grants.list({ ...filter, ...page }))
     },
@@ -55,12 +65,12 @@ export const GRANT_ROUTES: readonly Route[] = [
         duration: '1h',
       },
     },
-    ({ body, actor, ports, newId }) => {
-      const issuer = issuerOf(body.subject.issuer, ports.defaultIssuer, ['subject', 'issuer'])
+    ({ body, actor, ports, nowMs, newId }) => {
+      const issuer = issuerOf(body.subject.issuer, ports, ['subject', 'issuer'])
       if (!issuer.ok) return issuer
       const id = newId()
       const subject = { issuer: issuer.value, subject: body.subject.subject }
-      return changes(id, body.reason, () =>
+      return changes(id, body.reason, detailsOf({ ...body, subject }, nowMs), () =>
         created(ports.grants.create({ ...body, subject }, actor, id), (grant) => `/v1/grants/${grant.id}`),
       )
     },
@@ -105,6 +115,28 @@ export const GRANT_ROUTES: readonly Route[] = [
       example: { reason: 'analysis finished' },
     },
     ({ params: { id }, body: { reason }, actor, ports }) =>
-      changes(id, reason, () => json(ports.grants.revoke(id, reason, actor))),
+      changes(id, reason, {}, () => json(ports.grants.revoke(id, reason, actor))),
   ),
 ]
+
+/** What would be granted, and to whom. */
+function detailsOf(request: GrantRequest, nowMs: number): EventDetails {
+  const { subject, service, endpoints, operations, roles, requester, approver, ticket } = request
+  const { expiresAt, duration, maxUses, breakGlass } = request
+  const endsMs = duration === undefined ? undefined : nowMs + (parseDurationMs(duration) ?? NaN)
+  return {
+    ...subject,
+    service,
+    endpoints,
+    operations,
+    roles,
+    requester,
+    approver,
+    ticket,
+    expiresAt:
+      expiresAt ?? (endsMs !== undefined && endsMs <= LATEST_MS ? formatTimestamp(endsMs) : undefined),
+    duration,
+    maxUses,
+    breakGlass,
+  }
+}

@@ -1,4 +1,5 @@
-import { changes, created, empty, json, subjectOf, subjectText, untilOf } from '../asked.js'
+import { formatTimestamp } from '../../audit/timestamp.js'
+import { changes, created, empty, json, subjectOf, subjectText, untilOf, workloadOf } from '../asked.js'
 import { change, NONE, question, type Route } from '../route.js'
 import {
   AddQuarantineSchema,
@@ -25,7 +26,7 @@ export const RISK_ROUTES: readonly Route[] = [
       answer: { status: 200, schema: RiskAnswerSchema },
     },
     async ({ query, ports }) => {
-      const subject = subjectOf(query, ports.defaultIssuer)
+      const subject = subjectOf(query, ports)
       return subject.ok ? json(ports.risk.of(subject.value)) : subject
     },
   ),
@@ -42,9 +43,9 @@ export const RISK_ROUTES: readonly Route[] = [
       example: { subject: 'dana', level: 'HIGH', reason: 'credentials found in a leak' },
     },
     ({ body, actor, ports }) => {
-      const subject = subjectOf(body, ports.defaultIssuer)
+      const subject = subjectOf(body, ports)
       if (!subject.ok) return subject
-      return changes(subjectText(subject.value), body.reason, () =>
+      return changes(subjectText(subject.value), body.reason, { level: body.level }, () =>
         json(ports.risk.setLevel(subject.value, body.level, body.reason, actor)),
       )
     },
@@ -79,9 +80,11 @@ export const RISK_ROUTES: readonly Route[] = [
     },
     ({ body, actor, ports, nowMs }) => {
       const { workload, reason } = body
+      const known = workloadOf(workload, ports)
+      if (!known.ok) return known
       const until = untilOf(body, LONGEST_QUARANTINE_MS, nowMs)
       if (!until.ok) return until
-      return changes(workload, reason, () =>
+      return changes(workload, reason, { until: formatTimestamp(until.value) }, () =>
         created(ports.quarantine.add(workload, until.value, reason, actor)),
       )
     },
@@ -98,6 +101,6 @@ export const RISK_ROUTES: readonly Route[] = [
       answer: { status: 204 },
     },
     ({ query: { workload, reason }, actor, ports }) =>
-      changes(workload, reason, () => empty(ports.quarantine.lift(workload, reason, actor))),
+      changes(workload, reason, {}, () => empty(ports.quarantine.lift(workload, reason, actor))),
   ),
 ]

@@ -12,7 +12,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     {
       method: 'GET',
       path: '/v1/sessions',
-      summary: 'Sessions of one user; without `subject`, ended ones of everybody.',
+      summary: 'The last eight sessions of one user; without `subject`, ended ones of everybody.',
       params: NONE,
       query: SessionsQuerySchema,
       body: NONE,
@@ -25,7 +25,7 @@ export const SESSION_ROUTES: readonly Route[] = [
         const message = '`issuer` names nobody without `subject`'
         return refuse({ pointer: ['subject'], code: 'subject-missing', message })
       }
-      const user = userOf({ ...query, subject }, ports.defaultIssuer)
+      const user = userOf({ ...query, subject }, ports)
       return user.ok ? json(ports.sessions.ofUser(user.value, pageOf(query))) : user
     },
   ),
@@ -43,11 +43,12 @@ export const SESSION_ROUTES: readonly Route[] = [
     },
     ({ body, actor, ports }) => {
       const { sessionId, reason } = body
-      const user = userOf(body, ports.defaultIssuer)
+      const user = userOf(body, ports)
       if (!user.ok) return user
       const { issuer, subject } = user.value
       const whose = `${subject} (${issuer})`
-      return changes(sessionId === undefined ? whose : `${sessionId} of ${whose}`, reason, () =>
+      const which = sessionId === undefined ? whose : `${sessionId} of ${whose}`
+      return changes(which, reason, { issuer, subject, sessionId }, () =>
         json(ports.sessions.terminate(user.value, sessionId, reason, actor)),
       )
     },

@@ -18,7 +18,14 @@ export const IssuerSchema = line(
   'iss of the user tokens; may be left out where only one is configured.',
 )
 export const SubjectSchema = line(1024, 'sub of the user.')
-export const SessionIdSchema = line(256, 'sid of the session.')
+/** Whatever a token may say, since what it says must be endable: all but control characters. */
+export const SessionIdSchema = Type.String({
+  minLength: 1,
+  maxLength: 1024,
+  pattern: '^\\P{Cc}*$',
+  description: 'session_id or sid of the session, as the token has it.',
+  expected: 'text without control characters',
+})
 export const DeviceIdSchema = line(256, 'device_id, as tokens name it.')
 export const ReasonSchema = line(500, 'Why; recorded with the event.')
 export const PersonSchema = line(256, 'Name of a person.')

@@ -6,6 +6,7 @@ import {
   type DeviceReport,
   DEVICE_KEPT_MS,
   forgetOps,
+  isReported,
   lastSeenMs,
   reportOps,
 } from '../../device/device-report.js'
@@ -14,6 +15,7 @@ import { deviceState } from '../../device/device-state.js'
 import { type Static, Type } from '@sinclair/typebox'
 import { Fields } from '../../schema/fields.js'
 import { matchesShape } from '../../schema/shape.js'
+import { EMPTY_RECORD, type StateRecord } from '../../state/record.js'
 import type { StateStore } from '../../state/store.js'
 import { deviceKey } from '../../state/subjects.js'
 import { AWAY, cursorIn, cursorOf, found, given, problem, refused, timeOf } from './answers.js'
@@ -37,7 +39,13 @@ type DeviceDocument = Static<typeof DOCUMENT>
 /** Devices written by one transaction of the store at most. */
 const BATCH = 500
 
-/** The inventory over the store. Every replica knows a report before the answer to it. */
+/** How often a report is made anew that somebody else's removal at the same time voided. */
+const ATTEMPTS = 3
+
+/**
+ * The inventory over the store: records say what counts, documents list them. Every replica knows a report before the
+ * answer to it. What is reported and removed at once leaves both or neither: whoever is last looks, and mends.
+ */
 export function devicesPort({ store, policy, nowMs }: DeviceParts): AdminPorts['devices'] {
   const { documents } = store
   const answer = async (name: DeviceName, text: string | undefined): Promise<Outcome<DeviceAnswer>> => {
@@ -45,9 +53,10 @@ export function devicesPort({ store, policy, nowMs }: DeviceParts): AdminPorts['
     const record = await store.read(deviceKey(name.issuer, name.id), atMs)
     if (record === 'unavailable') return AWAY
     const state = deviceState(record, policy(), atMs)
-    if (!state.known && state.beganMs === undefined) return NO_DEVICE
-    const { platform, model, owner } = (text === undefined ? undefined : parse(text)) ?? {}
     const { seenMs, ...facts } = deviceFacts(record)
+    // Signals may have told of a device that nobody reported.
+    if (!state.known && facts.compliant === undefined && facts.externalLevel === undefined) return NO_DEVICE
+    const { platform, model, owner } = (text === undefined ? undefined : parse(text)) ?? {}
     return found(
       given({
         issuer: name.issuer,
@@ -63,31 +72,55 @@ export function devicesPort({ store, policy, nowMs }: DeviceParts): AdminPorts['
       }),
     )
   }
-  const keep = async (
-    devices: readonly (DeviceName & { readonly report: DeviceReport })[],
+  const recordsOf = async (
+    devices: readonly DeviceName[],
     atMs: number,
-  ): Promise<boolean> => {
-    for (let at = 0; at < devices.length; at += BATCH) {
-      const batch = devices.slice(at, at + BATCH)
-      // Written down first: a device that counts is listed.
-      const listed = await Promise.all(
-        batch.map(({ issuer, id, report: { platform, model, owner } }) =>
-          documents.put(
-            'devices',
-            nameOf({ issuer, id }),
-            JSON.stringify({ issuer, id, platform, model, owner }),
-          ),
-        ),
-      )
-      if (listed.includes('unavailable')) return false
-      const deltas = batch.map(({ issuer, id, report }) => ({
-        key: deviceKey(issuer, id),
-        ops: reportOps(report, atMs),
-        expiresAtMs: atMs + DEVICE_KEPT_MS,
-      }))
-      if ((await store.commit(deltas)) === 'unavailable') return false
+  ): Promise<readonly StateRecord[] | 'unavailable'> => {
+    const records: StateRecord[] = []
+    for (const record of await Promise.all(devices.map(async (device) => store.read(nameOf(device), atMs)))) {
+      if (record === 'unavailable') return record
+      records.push(record)
     }
-    return true
+    return records
+  }
+  const writeDown = async (devices: readonly Reported[]): Promise<boolean> => {
+    const written = await Promise.all(
+      devices.map((device) => documents.put('devices', nameOf(device), documentOf(device))),
+    )
+    return !written.includes('unavailable')
+  }
+  /** Those of a batch that a removal at the same time voided; undefined: the store is away. */
+  const keepBatch = async (
+    batch: readonly Reported[],
+    atMs: number,
+  ): Promise<readonly Reported[] | undefined> => {
+    const before = await recordsOf(batch, atMs)
+    // Written down first: a device that counts is listed.
+    if (before === 'unavailable' || !(await writeDown(batch))) return undefined
+    const deltas = batch.map(({ report, ...device }, index) => ({
+      key: nameOf(device),
+      ops: reportOps(report, atMs, before[index]),
+      expiresAtMs: atMs + DEVICE_KEPT_MS,
+    }))
+    if ((await store.commit(deltas)) === 'unavailable') return undefined
+    const after = await recordsOf(batch, atMs)
+    if (after === 'unavailable') return undefined
+    const listed = await Promise.all(batch.map((device) => documents.get('devices', nameOf(device))))
+    if (listed.includes('unavailable')) return undefined
+    if (!(await writeDown(batch.filter((_, index) => listed[index] === undefined)))) return undefined
+    return batch.filter((_, index) => !isReported(after[index] ?? EMPTY_RECORD))
+  }
+  /** How many of the list, from its beginning, were taken; fewer than all where the store went away. */
+  const keep = async (devices: readonly Reported[]): Promise<number> => {
+    for (let at = 0; at < devices.length; at += BATCH) {
+      let batch = devices.slice(at, at + BATCH)
+      for (let attempt = 0; batch.length > 0 && attempt < ATTEMPTS; attempt++) {
+        const left = await keepBatch(batch, nowMs())
+        if (!left) return at
+        batch = [...left]
+      }
+    }
+    return devices.length
   }
   return {
     list: async ({ limit, cursor }) => {
@@ -110,7 +143,7 @@ export function devicesPort({ store, policy, nowMs }: DeviceParts): AdminPorts['
       const atMs = nowMs()
       const wrong = problemOfTime(report, atMs, [])
       if (wrong) return refused(400, wrong)
-      if (!(await keep([{ ...name, report }], atMs))) return AWAY
+      if ((await keep([{ ...name, report }])) === 0) return AWAY
       const stored = await documents.get('devices', nameOf(name))
       return stored === 'unavailable' ? AWAY : answer(name, stored?.text)
     },
@@ -127,19 +160,36 @@ export function devicesPort({ store, policy, nowMs }: DeviceParts): AdminPorts['
         return wrong ? [...twice, wrong] : twice
       })
       if (problems.length > 0) return refused(400, ...problems)
-      return (await keep(devices, atMs)) ? found({ accepted: devices.length }) : AWAY
+      const taken = await keep(devices)
+      if (taken === devices.length) return found({ accepted: taken })
+      const message = `the store of state is away: of ${devices.length} devices the first ${taken} were taken; send all of them again`
+      return refused(503, problem([], 'state-unavailable', message))
     },
     remove: async (name) => {
       const atMs = nowMs()
       const there = await documents.get('devices', nameOf(name))
-      if (there === 'unavailable') return AWAY
-      if (there === undefined) return NO_DEVICE
-      const key = deviceKey(name.issuer, name.id)
-      const deltas = [{ key, ops: forgetOps(atMs), expiresAtMs: atMs + DEVICE_KEPT_MS }]
+      const record = await store.read(nameOf(name), atMs)
+      if (there === 'unavailable' || record === 'unavailable') return AWAY
+      // What lost its document counts still.
+      if (there === undefined && !isReported(record)) return NO_DEVICE
+      const deltas = [{ key: nameOf(name), ops: forgetOps(atMs, record), expiresAtMs: atMs + DEVICE_KEPT_MS }]
       if ((await store.commit(deltas)) === 'unavailable') return AWAY
-      return (await documents.remove('devices', nameOf(name))) === 'unavailable' ? AWAY : found(undefined)
+      if ((await documents.remove('devices', nameOf(name))) === 'unavailable') return AWAY
+      const after = await store.read(nameOf(name), nowMs())
+      if (after === 'unavailable') return AWAY
+      if (!isReported(after)) return found(undefined)
+      // Reported anew meanwhile.
+      const text = there?.text ?? documentOf(name)
+      return (await documents.put('devices', nameOf(name), text)) === 'unavailable' ? AWAY : found(undefined)
     },
   }
+}
+
+type Reported = DeviceName & { readonly report: DeviceReport }
+
+function documentOf({ issuer, id, report }: DeviceName & { readonly report?: DeviceReport }): string {
+  const { platform, model, owner } = report ?? {}
+  return JSON.stringify({ issuer, id, platform, model, owner })
 }
 
 const NO_DEVICE = refused(404, problem([], 'unknown-device', 'the inventory has no such device'))

@@ -1,21 +1,21 @@
 import type { AdminPorts, Outcome } from '../../admin/ports.js'
 import type { GrantAnswer } from '../../admin/schemas/grants.js'
 import { createGrant, type GrantLimits } from '../../grants/create-grant.js'
-import { type Grant, grantState, readGrant } from '../../grants/grant.js'
-import { revokeOps } from '../../grants/grant-record.js'
+import { type Grant, type GrantRequest, grantState, readGrant } from '../../grants/grant.js'
+import { idsOfGrants, revokeOps } from '../../grants/grant-record.js'
 import { recordKeptUntilMs, useOf } from '../../grants/grant-use.js'
+import { replayKey } from '../../identity/replay.js'
 import type { StateRecord } from '../../state/record.js'
 import type { StateStore } from '../../state/store.js'
 import { grantsKey } from '../../state/subjects.js'
 import { AWAY, cursorIn, cursorOf, found, given, problem, refused, timeOf } from './answers.js'
 
 export type GrantParts = {
-  readonly store: Pick<StateStore, 'read' | 'commit' | 'documents'>
+  readonly store: Pick<StateStore, 'read' | 'commit' | 'documents' | 'claims'>
   readonly limits: GrantLimits
-  /** What is wrong with the service and its endpoints by the policy in force; undefined: nothing. */
+  /** What is wrong with the service, its endpoints and the roles by the policy in force; undefined: nothing. */
   readonly checkTarget: (
-    service: string,
-    endpoints: readonly string[] | undefined,
+    request: Pick<GrantRequest, 'service' | 'endpoints' | 'roles'>,
   ) => Outcome<never> | undefined
   /** Told of a break-glass grant at once. */
   readonly alert: (grant: Grant) => void
@@ -74,7 +74,7 @@ export function grantsPort({
     },
     create: (request, actor, id) =>
       queue(grantsKey(request.subject.issuer, request.subject.subject), async () => {
-        const unknown = checkTarget(request.service, request.endpoints)
+        const unknown = checkTarget(request)
         if (unknown) return unknown
         const atMs = nowMs()
         const key = grantsKey(request.subject.issuer, request.subject.subject)
@@ -83,6 +83,8 @@ export function grantsPort({
         const created = createGrant(request, actor, existing, limits, atMs, id)
         if (!created.ok) return refused(created.conflict === undefined ? 400 : 409, ...created.problems)
         const { grant, ops, keptUntilMs, retired } = created
+        const turn = await takeTurn(key, existing, atMs)
+        if (turn) return turn
         for (const old of retired) {
           const kept = await load(old.id)
           if (kept === 'unavailable') return AWAY
@@ -117,10 +119,32 @@ export function grantsPort({
     },
   }
 
+  /**
+   * Of those who read the same record, on whichever replica, one alone goes on: two grants that overlap would each have
+   * seen none.
+   */
+  async function takeTurn(
+    key: string,
+    existing: StateRecord,
+    atMs: number,
+  ): Promise<Outcome<never> | undefined> {
+    const turn = replayKey(`grants of ${key}`, idsOfGrants(existing))
+    const claim = { key: turn, issuedAtMs: atMs, expiresAtMs: atMs + TURN_MS }
+    const claimed = await store.claims.claim(claim, atMs)
+    if (claimed === 'first') return undefined
+    // A store that just started can't know who had the turn.
+    if (claimed !== 'replayed') return AWAY
+    const message = 'another grant of the subject was created at the same moment; look at it, and ask again'
+    return refused(409, problem([], 'concurrent-grant', message))
+  }
+
   function put(grant: Grant): Promise<'stored' | 'unavailable'> {
     return documents.put('grants', grant.id, JSON.stringify(grant))
   }
 }
+
+/** Longer than any creation takes; after one that failed half-way the next waits as long. */
+const TURN_MS = 10_000
 
 const NO_GRANT = refused(404, problem([], 'unknown-grant', 'there is no such grant'))
 

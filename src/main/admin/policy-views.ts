@@ -2,6 +2,7 @@ import type { AdminPorts, Outcome } from '../../admin/ports.js'
 import type { ExplainRequest, MatrixAnswer } from '../../admin/schemas/decisions.js'
 import type { Lookups } from '../../authorize.js'
 import type { Step } from '../../decision/decision.js'
+import type { GrantRequest } from '../../grants/grant.js'
 import { parseInstantMs } from '../../grants/instant.js'
 import type { ClaimMapping } from '../../identity/user-claims.js'
 import { decideSupposed } from '../../lifecycle/decide-supposed.js'
@@ -83,18 +84,24 @@ export function policyPort(policy: LivePolicy): AdminPorts['policy'] {
   }
 }
 
-/** Whether a grant's service and endpoints are there, in the policy in force. */
+/** Whether a grant's service and endpoints are there in the policy in force, and its roles count by grants alone. */
 export function checkGrantTarget(
   { matrix }: Policy,
-  service: string,
-  endpoints: readonly string[] | undefined,
+  { service, endpoints = [], roles = [] }: Pick<GrantRequest, 'service' | 'endpoints' | 'roles'>,
 ): Outcome<never> | undefined {
   const known = matrix.services.get(service)
-  if (!known) return refused(400, unknownName(['service'], 'service', service, matrix.services.keys()))
-  const names = new Set(known.endpoints.map(({ name }) => name))
-  const unknown = (endpoints ?? []).flatMap((name, index) =>
-    names.has(name) ? [] : [unknownName(['endpoints', index], 'endpoint', name, names)],
-  )
+  const names = new Set(known?.endpoints.map(({ name }) => name))
+  const unknown = [
+    ...(known ? [] : [unknownName(['service'], 'service', service, matrix.services.keys())]),
+    ...(known ? endpoints : []).flatMap((name, index) =>
+      names.has(name) ? [] : [unknownName(['endpoints', index], 'endpoint', name, names)],
+    ),
+    ...roles.flatMap((name, index) =>
+      matrix.grantOnlyRoles.has(name)
+        ? []
+        : [unknownName(['roles', index], 'role', name, matrix.grantOnlyRoles, 'grant-only role')],
+    ),
+  ]
   return unknown.length > 0 ? refused(400, ...unknown) : undefined
 }
 
@@ -103,10 +110,11 @@ function unknownName(
   what: string,
   name: string,
   names: Iterable<string>,
+  words = what,
 ): ReturnType<typeof problem> {
   const near = nearestName(name, names)
   const hint = near === undefined ? '' : `; did you mean \`${near}\`?`
-  return problem(pointer, `unknown-${what}`, `the policy names no ${what} \`${name}\`${hint}`)
+  return problem(pointer, `unknown-${what}`, `the policy names no ${words} \`${name}\`${hint}`)
 }
 
 export type ExplainParts = {

@@ -21,6 +21,9 @@ export type SessionParts = {
   readonly nowMs: () => number
 }
 
+/** Clocks of identity providers may be ahead by this; who signs in anew within it is refused still. */
+const CLOCK_AHEAD_MS = 5000
+
 /** Who ended what and why; that it is over is in the record alone. */
 const EndedSchema = Fields({
   issuer: Type.String(),
@@ -42,26 +45,29 @@ export function sessionsPort({ store, limits, nowMs }: SessionParts): AdminPorts
       if (record === 'unavailable') return AWAY
       const sessions: SessionAnswer[] = []
       const allEnded = endedAtMs(record)
-      if (allEnded !== undefined) {
-        sessions.push({ issuer, subject, state: 'ended', ...given({ endedAt: timeOf(allEnded) }) })
-      }
+      const all = allEnded === undefined ? undefined : await toldOf(userKey(issuer, subject), allEnded, atMs)
+      if (all === 'unavailable') return AWAY
+      if (all) sessions.push(given({ issuer, subject, state: 'ended' as const, ...answerOfEnd(all) }))
       for (const { sessionId, lastSeenMs } of knownSessions(record)) {
         const session = await store.read(sessionKey(issuer, subject, sessionId), atMs)
         if (session === 'unavailable') return AWAY
         const ended = endedAtMs(session)
         const { firstMs, lastMs } = seenTimes(session)
-        const told = await written(sessionKey(issuer, subject, sessionId))
+        const seenMs = lastMs ?? lastSeenMs
+        // A session that passed after all were ended was begun anew.
+        const endOfAll = all && seenMs <= all.endedAtMs ? all : undefined
+        const end =
+          ended === undefined ? endOfAll : await toldOf(sessionKey(issuer, subject, sessionId), ended, atMs)
+        if (end === 'unavailable') return AWAY
         sessions.push(
           given({
             issuer,
             subject,
             sessionId,
-            state: ended === undefined ? ('active' as const) : ('ended' as const),
+            state: end === undefined ? ('active' as const) : ('ended' as const),
             startedAt: timeOf(firstMs),
-            lastSeenAt: timeOf(lastMs ?? lastSeenMs),
-            endedAt: timeOf(told?.endedAtMs ?? ended),
-            endedBy: told?.endedBy,
-            reason: told?.reason,
+            lastSeenAt: timeOf(seenMs),
+            ...(end && answerOfEnd(end)),
           }),
         )
       }
@@ -80,7 +86,7 @@ export function sessionsPort({ store, limits, nowMs }: SessionParts): AdminPorts
       const atMs = nowMs()
       const key = sessionId === undefined ? userKey(issuer, subject) : sessionKey(issuer, subject, sessionId)
       const expiresAtMs = sessionKeptUntilMs(limits(), atMs)
-      const committed = await store.commit([{ key, ops: terminationOps(atMs), expiresAtMs }])
+      const committed = await store.commit([{ key, ops: terminationOps(atMs, CLOCK_AHEAD_MS), expiresAtMs }])
       if (committed === 'unavailable') return AWAY
       const ended: EndedSession = {
         issuer,
@@ -96,10 +102,24 @@ export function sessionsPort({ store, limits, nowMs }: SessionParts): AdminPorts
     },
   }
 
-  async function written(key: string): Promise<EndedSession | undefined> {
+  /** The end that a record tells of, as it was written down; what signals ended nobody wrote down. */
+  async function toldOf(key: string, recordedMs: number, atMs: number): Promise<End | 'unavailable'> {
     const stored = await documents.get('sessions', key)
-    return stored === undefined || stored === 'unavailable' ? undefined : parseEnded(stored.text)
+    if (stored === 'unavailable') return stored
+    const ended = stored && parseEnded(stored.text)
+    // Records end what is begun by clocks that are ahead too.
+    return ended ?? { endedAtMs: Math.min(recordedMs, atMs), endedBy: undefined, reason: undefined }
   }
+}
+
+type End = {
+  readonly endedAtMs: number
+  readonly endedBy: string | undefined
+  readonly reason: string | undefined
+}
+
+function answerOfEnd({ endedAtMs: ms, endedBy, reason }: End) {
+  return { endedAt: timeOf(ms), endedBy, reason }
 }
 
 function parseEnded(text: string): EndedSession | undefined {

@@ -50,6 +50,19 @@ describe('a full buffer', () => {
     expect([sink.dropped, sink.refused, sink.pending]).toEqual([row.dropped, row.refused, 3])
   })
 
+  test('what must not be lost is refused under Drop too, and taken again once there is room', async () => {
+    const child = reader('sleep 0.2; cat')
+    const sink = await fill(child.stdin, 3, 'Drop')
+    expect(sink.acceptKept('who did what', 1000)).toBe('refused')
+    expect([sink.dropped, sink.refused, sink.pending]).toEqual([0, 1, 3])
+    const written = text(child.stdout)
+    while (sink.pending > 0) await sleep(10)
+    expect(sink.acceptKept('who did what again', 0)).toBe('accepted')
+    await sink.drain()
+    child.stdin.end()
+    expect((await written).split('\n').slice(3, 4)).toEqual(['who did what again'])
+  })
+
   test('Block gives up after the wait, and what gave up is never written', async () => {
     const child = reader('sleep 0.2; cat')
     const sink = await fill(child.stdin, 1, 'Block')

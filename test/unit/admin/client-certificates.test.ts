@@ -1,5 +1,7 @@
+import { X509Certificate } from 'node:crypto'
 import { Agent } from 'node:https'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { ShownCertificate } from '../../../src/admin/client-certificate.js'
 import type { AdminTls } from '../../../src/admin/listener.js'
 import type { AdminServer } from '../../../src/admin/server.js'
 import { createAuthority } from '../../support/certificate-authority.js'
@@ -14,13 +16,17 @@ const deployer = authority.issueSvid({ spiffeId: `${TRUST}/deployer` })
 
 const known = knownState()
 const clock = { nowMs: Date.now() }
+/** SPIFFE IDs and fingerprints. */
+const revoked = new Set<string>()
 let api: AdminServer
 beforeAll(async () => {
   const clients = [
     { name: 'deployer', identity: `${TRUST}/deployer`, role: 'Admin' as const },
     { name: 'dashboard', identity: `${TRUST}/dashboard`, role: 'Reader' as const },
   ]
-  api = await startApi(known, { tls, clients, clock })
+  const isRevoked = ({ spiffeId, path }: ShownCertificate): boolean =>
+    revoked.has(spiffeId.text) || path.some(({ sha256Hex }) => revoked.has(sha256Hex))
+  api = await startApi(known, { tls, clients, clock, isRevoked })
 })
 afterAll(() => api.close())
 
@@ -68,6 +74,24 @@ test('a client is named by its certificate', async () => {
   expect(known.events).toMatchObject([{ actor: 'deployer', role: 'Admin', success: true }])
 })
 
+test.each([
+  { name: 'its identity', mark: `${TRUST}/deployer` },
+  { name: 'the certificate', mark: fingerprintOf(deployer.certificatePem) },
+  { name: 'its root', mark: fingerprintOf(authority.rootPem) },
+])('one that is revoked counts no more, on an open connection too: $name', async ({ mark }) => {
+  // Failures of the tests before don't count any more.
+  clock.nowMs += 61_000
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const asked: Asked = { ...by(deployer), tls: { ...by(deployer).tls, agent } }
+  expect((await call(api, 'GET', '/v1/policy', asked)).status).toBe(200)
+  revoked.add(mark)
+  expect((await call(api, 'GET', '/v1/policy', asked)).status).toBe(401)
+  expect((await call(api, 'GET', '/v1/policy', by(deployer))).status).toBe(401)
+  revoked.clear()
+  expect((await call(api, 'GET', '/v1/policy', asked)).status).toBe(200)
+  agent.destroy()
+})
+
 test('a token does without certificate', async () => {
   expect((await call(api, 'GET', '/v1/policy', { tls: { ca: authority.rootPem } })).status).toBe(200)
 })
@@ -90,3 +114,7 @@ test('a certificate that runs out on an open connection, and roots that change',
   const theirs = stranger.issueSvid({ spiffeId: `${TRUST}/deployer` })
   expect((await call(api, 'GET', '/v1/policy', by(theirs))).status).toBe(200)
 })
+
+function fingerprintOf(pem: string): string {
+  return new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
+}

@@ -91,6 +91,17 @@ describe('who is nobody', () => {
     expect((await call(api, 'GET', '/v1/policy')).status).toBe(200)
   })
 
+  test('two Authorization headers', async () => {
+    const [host = '', port] = api.address.split(':')
+    const socket = connect(Number(port), host)
+    const header = `authorization: Bearer ${ADMIN_TOKEN}\r\n`
+    socket.end(`GET /v1/policy HTTP/1.1\r\nhost: 127.0.0.1\r\n${header}${header}connection: close\r\n\r\n`)
+    let answer = ''
+    for await (const chunk of socket) answer += String(chunk)
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(answer).toContain('there is more than one Authorization header')
+  })
+
   test('a token that is no more', async () => {
     api.updateTokens([])
     expect((await call(api, 'GET', '/v1/policy')).status).toBe(401)
@@ -151,6 +162,73 @@ describe('a Reader changes nothing', () => {
   })
 })
 
+describe('names that nobody configured', () => {
+  const WRONG = `${ISSUER}/`
+  const issuer = encodeURIComponent(WRONG)
+  const ELSEWHERE = 'spiffe://cluster.lokal/ns/shop/sa/api'
+  const report = { ...REPORT, reason: 'x' }
+  const asked = { subject: 'dana', reason: 'x' }
+  test.each<{ method: string; path: string; body?: object; pointer: string; near?: string }>([
+    { method: 'GET', path: `/v1/sessions?subject=dana&issuer=${issuer}`, pointer: '/issuer' },
+    {
+      method: 'POST',
+      path: '/v1/sessions/terminate',
+      body: { ...asked, issuer: WRONG },
+      pointer: '/issuer',
+    },
+    { method: 'GET', path: `/v1/risk?subject=dana&issuer=${issuer}`, pointer: '/issuer' },
+    {
+      method: 'POST',
+      path: '/v1/risk',
+      body: { ...asked, issuer: WRONG, level: 'HIGH' },
+      pointer: '/issuer',
+    },
+    { method: 'GET', path: `/v1/devices/a?issuer=${issuer}`, pointer: '/issuer' },
+    { method: 'PUT', path: `/v1/devices/a?issuer=${issuer}`, body: report, pointer: '/issuer' },
+    {
+      method: 'POST',
+      path: '/v1/devices',
+      body: { reason: 'x', devices: [{ id: 'a', issuer: WRONG, ...REPORT }] },
+      pointer: '/devices/0/issuer',
+    },
+    { method: 'GET', path: `/v1/grants?issuer=${issuer}`, pointer: '/issuer' },
+    {
+      method: 'POST',
+      path: '/v1/grants',
+      body: { ...GRANT, subject: { subject: 'dana', issuer: WRONG } },
+      pointer: '/subject/issuer',
+    },
+    {
+      method: 'GET',
+      path: `/v1/risk?workload=${encodeURIComponent(ELSEWHERE)}`,
+      pointer: '/workload',
+      near: 'cluster.local',
+    },
+    {
+      method: 'POST',
+      path: '/v1/risk',
+      body: { workload: ELSEWHERE, level: 'HIGH', reason: 'x' },
+      pointer: '/workload',
+      near: 'cluster.local',
+    },
+    {
+      method: 'POST',
+      path: '/v1/quarantine',
+      body: { workload: ELSEWHERE, duration: '1h', reason: 'x' },
+      pointer: '/workload',
+      near: 'cluster.local',
+    },
+  ])('$method $path', async ({ method, path, body, pointer, near = ISSUER }) => {
+    const answer = await call(api, method, path, body ? { body } : {})
+    expect(answer.status).toBe(400)
+    const code = pointer === '/workload' ? 'unknown-trust-domain' : 'unknown-issuer'
+    const message = expect.stringContaining(`did you mean \`${near}\`?`)
+    expect(problemOf(answer)).toMatchObject({ errors: [{ pointer, code, message }] })
+    expect(known.events).toEqual([])
+    unchanged()
+  })
+})
+
 describe('bad input', () => {
   type Row = {
     readonly name: string
@@ -190,6 +268,12 @@ describe('bad input', () => {
       path: '/v1/grants',
       body: JSON.stringify(GRANT).replace('"dana"', '"dana","__proto__":1'),
       errors: [{ pointer: '/subject/__proto__', code: 'unknown-field' }],
+    },
+    {
+      name: 'a session that no token can name',
+      path: '/v1/sessions/terminate',
+      body: { subject: 'dana', sessionId: 'a\nb', reason: 'x' },
+      errors: [{ in: 'body', pointer: '/sessionId', code: 'wrong-value' }],
     },
     {
       name: 'a missing field',

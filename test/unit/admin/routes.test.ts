@@ -151,7 +151,21 @@ describe('changes, recorded with who, why and from where', () => {
       body: GRANT,
       status: 201,
       answer: { subject: { issuer: ISSUER, subject: 'dana' }, approver: 'alice', service: 'shop/records' },
-      event: { action: 'grant.create', resourceType: 'grant', reason: 'analysis' },
+      event: {
+        action: 'grant.create',
+        resourceType: 'grant',
+        reason: 'analysis',
+        details: {
+          issuer: ISSUER,
+          subject: 'dana',
+          service: 'shop/records',
+          operations: ['Read'],
+          requester: 'ravi',
+          ticket: 'T-1',
+          expiresAt: '2026-03-01T13:00:00.000Z',
+          duration: '1h',
+        },
+      },
     },
     {
       route: 'POST /v1/grants/:id/revoke',
@@ -167,7 +181,12 @@ describe('changes, recorded with who, why and from where', () => {
       body: { subject: 'dana', sessionId: 's1', reason: 'lost' },
       status: 200,
       answer: { sessionId: 's1', state: 'ended' },
-      event: { action: 'session.terminate', resourceId: `s1 of dana (${ISSUER})`, reason: 'lost' },
+      event: {
+        action: 'session.terminate',
+        resourceId: `s1 of dana (${ISSUER})`,
+        reason: 'lost',
+        details: { issuer: ISSUER, subject: 'dana', sessionId: 's1' },
+      },
     },
     {
       route: 'PUT /v1/devices/:id',
@@ -175,7 +194,12 @@ describe('changes, recorded with who, why and from where', () => {
       body: { ...REPORT, lastSeen: '2026-03-01T11:00:00+01:00', reason: 'enrolled' },
       status: 200,
       answer: { id: 'd1', issuer: 'https://other.example', firewall: true },
-      event: { action: 'device.report', resourceId: 'd1 (https://other.example)', reason: 'enrolled' },
+      event: {
+        action: 'device.report',
+        resourceId: 'd1 (https://other.example)',
+        reason: 'enrolled',
+        details: { ...REPORT, lastSeen: '2026-03-01T11:00:00+01:00' },
+      },
     },
     {
       route: 'POST /v1/devices',
@@ -190,7 +214,12 @@ describe('changes, recorded with who, why and from where', () => {
       },
       status: 200,
       answer: { accepted: 3 },
-      event: { action: 'device.report-many', resourceId: '3 devices', reason: 'import' },
+      event: {
+        action: 'device.report-many',
+        resourceId: '3 devices',
+        reason: 'import',
+        details: { count: 3, ids: ['a', 'b', 'c'] },
+      },
     },
     {
       route: 'DELETE /v1/devices/:id',
@@ -204,7 +233,12 @@ describe('changes, recorded with who, why and from where', () => {
       body: { subject: 'dana', level: 'HIGH', reason: 'leak' },
       status: 200,
       answer: { externalLevel: { level: 'HIGH' } },
-      event: { action: 'risk.set-level', resourceId: `dana (${ISSUER})`, reason: 'leak' },
+      event: {
+        action: 'risk.set-level',
+        resourceId: `dana (${ISSUER})`,
+        reason: 'leak',
+        details: { level: 'HIGH' },
+      },
     },
     {
       route: 'POST /v1/quarantine',
@@ -212,7 +246,12 @@ describe('changes, recorded with who, why and from where', () => {
       body: { workload: WORKLOAD, duration: '1h', reason: 'odd' },
       status: 201,
       answer: { workload: WORKLOAD, until: '2026-03-01T13:00:00.000Z', by: 'alice' },
-      event: { action: 'quarantine.add', resourceId: WORKLOAD, reason: 'odd' },
+      event: {
+        action: 'quarantine.add',
+        resourceId: WORKLOAD,
+        reason: 'odd',
+        details: { until: '2026-03-01T13:00:00.000Z' },
+      },
     },
     {
       route: 'DELETE /v1/quarantine',

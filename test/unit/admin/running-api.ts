@@ -7,7 +7,7 @@ import type { Client } from '../../../src/admin/client-certificate.js'
 import { RecentDecisions } from '../../../src/admin/recent-decisions.js'
 import type { DeviceAnswer } from '../../../src/admin/schemas/devices.js'
 import type { GrantAnswer } from '../../../src/admin/schemas/grants.js'
-import { type AdminServer, startAdminServer } from '../../../src/admin/server.js'
+import { type AdminServer, type AdminServerOptions, startAdminServer } from '../../../src/admin/server.js'
 import { hashTokens } from '../../../src/admin/tokens.js'
 import type { AdminEvent } from '../../../src/audit/admin-event.js'
 import type { DeviceReport } from '../../../src/device/device-report.js'
@@ -76,6 +76,8 @@ export function knownState(options: { defaultIssuer?: string | undefined } = { d
       return Promise.resolve(state.audit)
     },
     defaultIssuer: options.defaultIssuer,
+    issuers: [ISSUER, 'https://other.example'],
+    trustDomains: ['cluster.local'],
     decisions: { newest: () => decisions.newest(), follow: (listener) => decisions.follow(listener) },
     explain: async (asked) => ({
       ok: true,
@@ -224,6 +226,7 @@ export async function startApi(
     readonly tls?: AdminTls
     readonly clients?: readonly Client[]
     readonly clock?: { nowMs: number }
+    readonly isRevoked?: AdminServerOptions['isRevoked']
     readonly warn?: (message: string) => void
   } = {},
 ): Promise<AdminServer> {
@@ -242,6 +245,7 @@ export async function startApi(
     actors: { tokens: hashed.tokens, clients: more.clients ?? [] },
     ports: known.ports,
     ...(more.limits && { limits: more.limits }),
+    isRevoked: more.isRevoked ?? (() => false),
     nowMs: () => more.clock?.nowMs ?? NOW_MS,
     newId: () => `id-${++ids}`,
     warn: more.warn ?? unexpected,

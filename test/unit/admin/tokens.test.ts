@@ -28,7 +28,19 @@ describe('hashTokens', () => {
       { name: 'alice', role: 'Admin', text: ALICE },
       { name: 'bob', role: 'Reader', text: `${ALICE}\n` },
     ])
-    expect(hashed).toEqual({ ok: false, problems: ['`alice` and `bob` have the same token'] })
+    expect(hashed).toEqual({ ok: false, problems: ['`alice` and `bob` have the same token'], sound: [] })
+  })
+
+  test('tells those that nothing is wrong with', () => {
+    const hashed = hashTokens([
+      { name: 'alice', role: 'Admin', text: '' },
+      { name: 'bob', role: 'Reader', text: BOB },
+      { name: 'carl', role: 'Reader', text: ALICE },
+      { name: 'cleo', role: 'Reader', text: ALICE },
+    ])
+    const sound = hashed.ok ? [] : hashed.sound
+    expect(sound.map(({ actor }) => actor.name)).toEqual(['bob'])
+    expect(actorOfToken(BOB, sound)?.name).toBe('bob')
   })
 
   test('keeps no token', () => {

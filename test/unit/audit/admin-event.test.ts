@@ -38,6 +38,25 @@ test.each<{ name: string; event: Partial<AdminEvent>; has: object; line?: RegExp
     line: /x{1024}\.\.\.\[cut, 5000 in all\]/,
   },
   {
+    name: 'what is asked for',
+    event: { details: { service: 'a"b', uses: 3, breakGlass: true, roles: ['a', '"'], gone: undefined } },
+    has: { details: { service: 'a"b', uses: 3, breakGlass: true, roles: ['a', '"'] } },
+    line: /"details":\{"service":"a\\"b","uses":3,"breakGlass":true,"roles":\["a","\\""\]\}/,
+  },
+  {
+    name: 'details within bounds',
+    event: {
+      details: {
+        long: 'x'.repeat(600),
+        list: ['x'.repeat(500), 'y'.repeat(13), 'z'],
+        ...Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`n${n}`, n])),
+      },
+    },
+    has: { details: { list: ['x'.repeat(500), '...[cut, 3 in all]'], n13: 13 } },
+    line: /x{512}\.\.\.\[cut, 600 in all\].*"n13":13\},/,
+  },
+  { name: 'no details', event: { details: { gone: undefined } }, has: {}, line: /^((?!details).)*$/ },
+  {
     name: 'a failure',
     event: { success: false, errorCode: 'role-missing', reason: undefined },
     has: { success: false, errorCode: 'role-missing' },

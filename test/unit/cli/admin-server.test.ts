@@ -33,6 +33,7 @@ beforeAll(async () => {
     tls: undefined,
     actors: { tokens: hashed.tokens, clients: [] },
     ports: portsInMemory(),
+    isRevoked: () => false,
     nowMs: Date.now,
     newId: () => `id-${++ids}`,
     warn: (message) => {
@@ -201,6 +202,8 @@ function portsInMemory(): AdminPorts {
   return {
     audit: () => 'accepted',
     defaultIssuer: ISSUER,
+    issuers: [ISSUER],
+    trustDomains: ['cluster.local'],
     decisions: { newest: () => [], follow: () => () => undefined },
     explain: () => found<never>(undefined),
     matrix: () => found<never>(undefined),

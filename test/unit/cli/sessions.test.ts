@@ -39,6 +39,15 @@ test('the API needs the issuer', async () => {
 })
 
 describe('list', () => {
+  test('ids that would obey nobody', async () => {
+    cli.api.answers({ body: { sessions: [session({ sessionId: 'a\u202e[2J\u2028b\u200d' })] } })
+    const { stdout } = await cli.run('sessions', 'list', '--subject', 'ada')
+    expect(stdout).toContain('a?[2J?b?')
+    cli.api.answers({ body: { sessions: [session({ sessionId: 'a\u202e[2J\u2028b\u200d' })] } })
+    const json = await cli.run('sessions', 'list', '--subject', 'ada', '-o', 'json')
+    expect(json.stdout).toContain('a\\u202e[2J\\u2028b\\u200d')
+  })
+
   test("a user's", async () => {
     const ended = session({
       sessionId: 's-0',

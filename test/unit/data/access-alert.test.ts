@@ -33,7 +33,7 @@ test.each([
   expect(new AccessAlerts().about(decision, 'd1', WINDOW_MS, NOW_MS)).toBeUndefined()
 })
 
-test('the first call of each user to each endpoint within the window', () => {
+test('the first call of each user to each endpoint with each operation within the window', () => {
   const alerts = new AccessAlerts()
   const told = (decision: Decision, atMs: number) =>
     alerts.about(decision, 'd1', WINDOW_MS, atMs) !== undefined
@@ -41,6 +41,7 @@ test('the first call of each user to each endpoint within the window', () => {
   expect(told(reached(), NOW_MS + WINDOW_MS - 1)).toBe(false)
   expect(told(reached({}, 'bob'), NOW_MS)).toBe(true)
   expect(told(reached({ endpoint: 'Other' }), NOW_MS)).toBe(true)
+  expect(told(reached({ operation: 'Write' }), NOW_MS)).toBe(true)
   expect(told(reached(), NOW_MS + WINDOW_MS)).toBe(true)
 })
 

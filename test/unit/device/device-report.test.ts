@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import {
   checkReportTime,
   complianceOps,
+  type DeviceReport,
   DeviceReportSchema,
   forgetOps,
   lastSeenMs,
@@ -10,7 +11,7 @@ import {
 } from '../../../src/device/device-report.js'
 import { deviceState } from '../../../src/device/device-state.js'
 import { shapeFindings } from '../../../src/schema/shape.js'
-import { applyOps, EMPTY_RECORD, type StateOp } from '../../../src/state/record.js'
+import { applyOps, EMPTY_RECORD, type StateOp, type StateRecord } from '../../../src/state/record.js'
 import { NOW_MS } from '../../support/facts.js'
 import { aReport, policyOf } from './written-policies.js'
 
@@ -121,7 +122,7 @@ describe('what is told in any order', () => {
     {
       name: 'a good report after a bad one; whose it is nobody says any more',
       told: [reportOps(bad, NOW_MS - 2 * MIN), reportOps(aReport(), NOW_MS - MIN)],
-      expected: 'known - 0, 1 min ago',
+      expected: 'known - 0, never',
     },
     {
       name: 'of two at one time the worse, fact by fact',
@@ -134,7 +135,7 @@ describe('what is told in any order', () => {
         complianceOps(false, NOW_MS - 2 * MIN),
         reportOps(compliantThen(NOW_MS - 3 * MIN), NOW_MS - MIN),
       ],
-      expected: 'known - 60 not-compliant, 1 min ago',
+      expected: 'known - 60 not-compliant, 2 min ago',
     },
     {
       name: 'one from after it does',
@@ -142,22 +143,22 @@ describe('what is told in any order', () => {
         complianceOps(false, NOW_MS - 3 * MIN),
         reportOps(compliantThen(NOW_MS - 2 * MIN), NOW_MS - MIN),
       ],
-      expected: 'known - 0, 1 min ago',
+      expected: 'known - 0, never',
     },
     {
       name: 'a report that says nothing of compliance leaves it',
       told: [complianceOps(false, NOW_MS - 3 * MIN), reportOps(aReport(), NOW_MS - MIN)],
-      expected: 'known - 60 not-compliant, 1 min ago',
+      expected: 'known - 60 not-compliant, 3 min ago',
     },
     {
       name: 'compliant again',
       told: [complianceOps(false, NOW_MS - 3 * MIN), complianceOps(true, NOW_MS - 2 * MIN)],
-      expected: 'unknown - 20 unmanaged, 2 min ago',
+      expected: 'unknown - 20 unmanaged, never',
     },
     {
       name: 'a later level',
       told: [riskLevelOps('HIGH', NOW_MS - 3 * MIN), riskLevelOps('LOW', NOW_MS - 2 * MIN)],
-      expected: 'unknown - 20 unmanaged, 2 min ago',
+      expected: 'unknown - 20 unmanaged, never',
     },
     {
       name: 'of two levels at one time the higher',
@@ -167,7 +168,7 @@ describe('what is told in any order', () => {
     {
       name: 'a device that left is unknown',
       told: [reportOps(bad, NOW_MS - 2 * MIN), forgetOps(NOW_MS - MIN)],
-      expected: 'unknown - 20 unmanaged, never',
+      expected: 'unknown - 20 unmanaged, 1 min ago',
     },
     {
       name: 'and stays what signals said of it',
@@ -176,26 +177,82 @@ describe('what is told in any order', () => {
         forgetOps(NOW_MS - MIN),
         complianceOps(false, NOW_MS - 3 * MIN),
       ],
-      expected: 'unknown - 80 unmanaged not-compliant, 3 min ago',
+      expected: 'unknown - 80 unmanaged not-compliant, 1 min ago',
     },
     {
       name: 'until it is reported anew',
       told: [forgetOps(NOW_MS - 2 * MIN), reportOps(aReport(), NOW_MS - MIN)],
-      expected: 'known - 0, 1 min ago',
+      expected: 'known - 0, never',
     },
     {
       name: 'reported and removed at one time',
       told: [forgetOps(NOW_MS - MIN), reportOps(aReport(), NOW_MS - MIN)],
-      expected: 'unknown - 20 unmanaged, never',
+      expected: 'unknown - 20 unmanaged, 1 min ago',
+    },
+    {
+      name: 'what the newest report says of when it was seen, also where that is earlier',
+      told: [
+        reportOps(aReport(), NOW_MS - 2 * MIN),
+        reportOps(aReport({ lastSeen: new Date(NOW_MS - 25 * 60 * MIN).toISOString() }), NOW_MS - MIN),
+      ],
+      expected: 'known - 10 not-seen, 60 min ago',
     },
     {
       name: 'a time that the calendar does not have is as good as none',
       told: [reportOps(aReport({ lastSeen: '2026-02-30T00:00:00Z', compliant: true }), NOW_MS)],
-      expected: 'known - 10 not-seen, 0 min ago',
+      expected: 'known - 10 not-seen, never',
     },
   ])('$name', ({ told, expected }) => {
     expect(words(told)).toBe(expected)
     expect(words(told.toReversed())).toBe(expected)
     expect(words([...told, ...told])).toBe(expected)
+  })
+})
+
+describe('reports that know what was told before', () => {
+  const HOUR = 3_600_000
+  const policy = policyOf()
+  const state = (record: StateRecord) => deviceState(record, policy, NOW_MS)
+  const nights = (count: number, facts: Partial<DeviceReport>, from: StateRecord = EMPTY_RECORD) => {
+    let record = from
+    for (let night = count; night > 0; night--) {
+      record = applyOps(record, reportOps(aReport(facts), NOW_MS - night * HOUR, record))
+    }
+    return record
+  }
+
+  test.each<{ name: string; facts: Partial<DeviceReport> }>([
+    { name: 'unmanaged', facts: { managed: false } },
+    { name: 'not encrypted, not compliant', facts: { diskEncrypted: false, compliant: false } },
+  ])('nightly reports of the same keep the time: $name', ({ facts }) => {
+    expect(state(nights(9, facts)).beganMs).toBe(NOW_MS - 9 * HOUR)
+  })
+
+  test('something new is newer; what was mended and breaks again began anew', () => {
+    const first = nights(5, { diskEncrypted: false })
+    const second = applyOps(
+      first,
+      reportOps(aReport({ diskEncrypted: false, firewall: false }), NOW_MS - HOUR / 2, first),
+    )
+    expect(state(second).beganMs).toBe(NOW_MS - HOUR / 2)
+    const mended = applyOps(first, reportOps(aReport(), NOW_MS - HOUR / 2, first))
+    expect(state(mended)).toMatchObject({ posture: 0, beganMs: undefined })
+    const again = applyOps(mended, reportOps(aReport({ diskEncrypted: false }), NOW_MS, mended))
+    expect(state(again).beganMs).toBe(NOW_MS)
+  })
+
+  test('a report that nobody knew of in between changes what counts, whatever the order', () => {
+    const bad = nights(5, { jailbroken: true })
+    const good = reportOps(aReport(), NOW_MS - HOUR, bad)
+    const worse = reportOps(aReport({ jailbroken: true }), NOW_MS - HOUR / 2, bad)
+    expect(state(applyOps(applyOps(bad, worse), good)).posture).toBe(50)
+    expect(state(applyOps(applyOps(bad, good), worse)).posture).toBe(50)
+  })
+
+  test('a device that left by a clock that is ahead comes back, and leaves again', () => {
+    const gone = applyOps(nights(1, { jailbroken: true }), forgetOps(NOW_MS + HOUR))
+    const back = applyOps(gone, reportOps(aReport({ jailbroken: true }), NOW_MS, gone))
+    expect(state(back)).toMatchObject({ known: true, posture: 50, beganMs: NOW_MS + HOUR + 1 })
+    expect(state(applyOps(back, forgetOps(NOW_MS, back))).known).toBe(false)
   })
 })

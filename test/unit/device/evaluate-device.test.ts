@@ -22,6 +22,8 @@ function verdictOf(policy: Policy, { record, ...known }: Known, steps?: Step[]):
     operation: 'Read',
     targetId: 'work/email',
     riskScore: 0,
+    riskSources: [],
+    nowMs: NOW_MS,
     device: record && deviceState(record, policy, NOW_MS),
     ...known,
   }
@@ -151,6 +153,8 @@ describe('by tier', () => {
   const tier = (spec: string) => policyOf(['t', `{ tier: t, ${spec} }`])
   const data = (dataPolicy: string | undefined) => anEndpoint({ dataPolicy })
   const mfa = aUser({ deviceId: 'laptop-7', amr: ['mfa'] })
+  const mfaAt = (fromNowMs: number) =>
+    aUser({ deviceId: 'laptop-7', amr: ['mfa'], authTimeMs: NOW_MS + fromNowMs })
   test.each<{ name: string; spec: string; known: Known; expected: string }>([
     {
       name: 'another service',
@@ -248,6 +252,30 @@ describe('by tier', () => {
       expected: 'step-up-required t |',
     },
     { name: 'MFA at risk 50', spec: 'mfa: RiskBased', known: { riskScore: 50 }, expected: 'pass |' },
+    {
+      name: 'MFA from before a risk of 51',
+      spec: 'mfa: RiskBased',
+      known: { user: mfaAt(-2000), riskScore: 51, riskSources: [{ score: 51, beganMs: NOW_MS - 1000 }] },
+      expected: 'step-up-required t |',
+    },
+    {
+      name: 'MFA of an hour ago at a risk of 51',
+      spec: 'mfa: RiskBased',
+      known: { user: mfaAt(-3_600_000), riskScore: 51 },
+      expected: 'step-up-required t |',
+    },
+    {
+      name: 'MFA that does not say when, at a risk of 51',
+      spec: 'mfa: RiskBased',
+      known: { user: mfa, riskScore: 51 },
+      expected: 'step-up-required t |',
+    },
+    {
+      name: 'MFA after the beginning of a risk of 51',
+      spec: 'mfa: RiskBased',
+      known: { user: mfaAt(-1000), riskScore: 51, riskSources: [{ score: 51, beganMs: NOW_MS - 2000 }] },
+      expected: 'pass |',
+    },
     {
       name: 'MFA at a risk that nobody knows',
       spec: 'mfa: RiskBased',

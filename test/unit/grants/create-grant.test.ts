@@ -117,6 +117,21 @@ describe('requests that are refused', () => {
     { name: 'another case', request: aRequest({ requester: 'CAROL' }), found: ['approver same-person'] },
     { name: 'another width', request: aRequest({ requester: 'ｃarol' }), found: ['approver same-person'] },
     {
+      name: 'blanks within',
+      request: aRequest({ requester: 'ca rol' }),
+      found: ['approver same-person'],
+    },
+    {
+      name: 'letters that look alike',
+      request: aRequest({ requester: 'сaｒоΙ'.replace('Ι', 'l') }),
+      found: ['approver same-person'],
+    },
+    {
+      name: 'what nobody sees',
+      request: aRequest({ requester: 'carol\ufe0f' }),
+      found: ['approver same-person'],
+    },
+    {
       name: 'an e-mail address of the approver',
       request: aRequest({ requester: 'carol@corp.example' }),
       found: ['approver same-person'],
