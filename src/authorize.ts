@@ -44,7 +44,13 @@ export function authorize(
   if (!found.ok) {
     steps?.push({ step: 'target', outcome: 'fail', detail: found.refusal.message })
     const { revision, matrix } = policy
-    const place = { target: undefined, endpoint: undefined, mode: matrix.defaults.mode, revision }
+    const place = {
+      target: undefined,
+      targetId: undefined,
+      endpoint: undefined,
+      mode: matrix.defaults.mode,
+      revision,
+    }
     return conclude(place, { ...NOTHING_FOUND, refusals: [found.refusal] })
   }
   const target = found.target

@@ -80,7 +80,13 @@ export function decide(
   const { request, nowMs } = question
   const endpoint = chooseEndpoint(target, request)
   const mode = endpoint?.mode ?? target.mode
-  const place = { target: target.id, endpoint: endpoint?.name, mode, revision: policy.revision }
+  const place = {
+    target: target.id,
+    targetId: target.id === undefined ? target.spiffeId?.text : undefined,
+    endpoint: endpoint?.name,
+    mode,
+    revision: policy.revision,
+  }
   const unidentified = identified.ok ? undefined : identified.refusal
   if (unidentified) {
     steps?.push({

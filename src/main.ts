@@ -28,6 +28,7 @@ import { type LiveSsf, openSsf } from './main/live-ssf.js'
 import { openState } from './main/live-state.js'
 import { openTrust } from './main/live-trust.js'
 import { jsonLog, type Log, messageOf, StartFailure } from './main/log.js'
+import { openRecorder } from './main/recorder.js'
 import { registerMetrics } from './main/registered-metrics.js'
 import { openVerifiers } from './main/verifiers.js'
 import { locate } from './risk/locate.js'
@@ -172,6 +173,7 @@ async function open(
   )
   undo.push(() => ssf.close())
   const { given } = feedback
+  const recorder = openRecorder(config.audit.record, config.serviceTokens.header, metrics, log)
   registerMetrics({ metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given, ssf })
   const parts = {
     record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) => {
@@ -180,6 +182,7 @@ async function open(
       return sink.accept(line, waitMs)
     },
     learn: feedback.learn,
+    recordCheck: recorder?.record,
     observe: metrics.observe,
     report: (error: unknown) => log('error', 'a decision failed', { problem: stackOf(error) }),
     newDecisionId: createDecisionIds(nowMs),
@@ -206,7 +209,11 @@ async function open(
       ...parts,
       listener: rules,
       authorize: (request, asker, at) =>
-        authorize({ request, listener: rules, asker, nowMs: at }, policy.current, lookups),
+        (recorder?.authorize ?? authorize)(
+          { request, listener: rules, asker, nowMs: at },
+          policy.current,
+          lookups,
+        ),
     })
     const liveTls = await openTls(rules, tls, trust.agents)
     const isRevoked = (asker: AskerCertificate): boolean => isRevokedNow(asker, trust.policy, nowMs())
@@ -266,6 +273,7 @@ async function open(
         () => Promise.all(listeners.map(({ listener }) => listener.drain(config.drain))),
         () => sink.drain(config.drain.timeoutMs),
         () => alertSinks.drain(config.drain.timeoutMs),
+        () => recorder?.close(),
         () => state.close(nowMs()),
         ...undo.toReversed(),
       ])

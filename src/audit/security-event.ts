@@ -62,6 +62,7 @@ export function writeSecurityEvent(input: SecurityEventInput): string {
     name(',"viaWorkloadId":"', decision.workload?.via?.spiffeId.text, PATH_LIMIT) +
     name(',"callerService":"', decision.caller) +
     name(',"targetService":"', decision.target) +
+    name(',"targetId":"', decision.targetId, PATH_LIMIT) +
     name(',"endpoint":"', decision.endpoint) +
     (user ? writeDevice(user, decision) : '') +
     writeNetwork(request ?? unreadable, decision.clientIp) +

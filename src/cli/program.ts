@@ -3,21 +3,35 @@ import { Command, CommanderError } from 'commander'
 import * as check from './check.js'
 import * as configPrint from './config-print.js'
 import * as devices from './devices.js'
+import * as diff from './diff.js'
+import * as explain from './explain.js'
+import * as exportPolicy from './export.js'
 import * as grants from './grants.js'
+import * as graph from './graph.js'
 import type { CliIo } from './io.js'
 import * as keys from './keys.js'
+import * as learn from './learn.js'
 import * as lint from './lint.js'
 import * as quarantine from './quarantine.js'
+import * as replay from './replay.js'
 import * as risk from './risk.js'
 import * as schema from './schema.js'
 import * as serve from './serve.js'
 import * as sessions from './sessions.js'
+import * as policyTest from './test.js'
 import * as token from './token.js'
 
 const COMMANDS = [
   serve,
   lint,
+  policyTest,
   check,
+  explain,
+  learn,
+  diff,
+  replay,
+  exportPolicy,
+  graph,
   token,
   keys,
   grants,

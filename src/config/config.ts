@@ -156,7 +156,10 @@ export type Config = {
     /** Alerts that wait for one sink at most. */
     readonly buffer: number
   }
-  readonly audit: EffectiveConfiguration['audit']
+  readonly audit: Omit<EffectiveConfiguration['audit'], 'record'> & {
+    /** Undefined: no Checks are recorded. */
+    readonly record: RecordConfig | undefined
+  }
   /** Undefined: off. */
   readonly health: { readonly listen: Extract<ListenAddress, { kind: 'tcp' }> | undefined }
   /** Undefined: off. */
@@ -164,6 +167,16 @@ export type Config = {
   readonly limits: { readonly maxMessageBytes: number; readonly deadlineMs: number }
   readonly caches: { readonly tokens: number; readonly certificates: number }
   readonly showMessages: boolean
+}
+
+/** Where recorded Checks go. */
+export type RecordConfig = {
+  readonly file: string
+  readonly maxBytes: number
+  /** Files kept, the one that is written included. */
+  readonly files: number
+  /** 0..1. */
+  readonly sample: number
 }
 
 /** Turns an effective configuration without problems into what the program reads. Throws on one with problems. */
@@ -266,7 +279,7 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
       sinks: effective.alerts.sinks.map((sink) => alertSinkOf(sink, at)),
       buffer: effective.alerts.buffer,
     },
-    audit: effective.audit,
+    audit: { ...effective.audit, record: recordOf(effective.audit.record, at) },
     health: { listen: health.listen === '' ? undefined : tcpOf(addressOf(health.listen)) },
     public: {
       listen: effective.public.listen === '' ? undefined : tcpOf(addressOf(effective.public.listen)),
@@ -275,6 +288,15 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     caches: effective.caches,
     showMessages: effective.showMessages,
   }
+}
+
+function recordOf(
+  record: EffectiveConfiguration['audit']['record'],
+  at: (path: string) => string,
+): RecordConfig | undefined {
+  if (!record) return undefined
+  const { file, maxSize, files, sample } = record
+  return { file: at(file), maxBytes: bytes(maxSize), files, sample }
 }
 
 /** Every URL that is fetched for keys, an issuer's own where it is asked for them, with the way to it. */

@@ -1,10 +1,7 @@
 import type { Pointer } from '../schema/problem.js'
 
 /** Options of the format whose capability this version does not have; `*` is any name or index. */
-const NOT_YET: readonly Pointer[] = [
-  ['audit', 'record'],
-  ['policy', 'kubernetes'],
-]
+const NOT_YET: readonly Pointer[] = [['policy', 'kubernetes']]
 
 /**
  * Takes out of a configuration what a later version will understand, and says where that was: such an

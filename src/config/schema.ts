@@ -188,6 +188,22 @@ export const EffectiveConfigurationSchema = Fields(
           description: 'With the buffer full: wait within the deadline, drop and count, or deny.',
         }),
         buffer: count(10_000, 10_000_000, 'Events held at most.'),
+        record: Type.Optional(
+          Fields(
+            {
+              file: path('JSON lines of recorded Checks, without credentials.'),
+              maxSize: size('100MiB', 'Of one file; then it becomes FILE.1 and a new one begins.'),
+              files: count(10, 1000, 'Kept at most, the one that is written included.'),
+              sample: Type.Number({
+                default: 1,
+                minimum: 0,
+                maximum: 1,
+                description: 'Part of the Checks that is recorded: 1 is all of them, 0.01 one in a hundred.',
+              }),
+            },
+            { description: 'Records Checks for `portcullis replay`. Without it none are.' },
+          ),
+        ),
       },
       { default: {} },
     ),

@@ -4,7 +4,7 @@ import type { Mode } from './mode.js'
 import { REFUSED_IN_EVERY_MODE } from './reason.js'
 
 /** Where a decision applies. */
-export type DecisionPlace = Pick<Decision, 'target' | 'endpoint' | 'mode' | 'revision'>
+export type DecisionPlace = Pick<Decision, 'target' | 'targetId' | 'endpoint' | 'mode' | 'revision'>
 
 /** Every member is always there: objects of one shape keep the request's way fast. */
 export type Findings = Pick<
@@ -52,6 +52,7 @@ export function conclude(place: DecisionPlace, findings: Findings): Draft {
     user: findings.user,
     caller: findings.caller,
     target: place.target,
+    targetId: place.targetId,
     endpoint: place.endpoint,
     operation: findings.operation,
     rule: decisive ? decisive.rule : findings.rule,

@@ -83,6 +83,8 @@ export type Decision = {
   readonly caller?: string | undefined
   /** `namespace/name` of the target service. */
   readonly target?: string | undefined
+  /** SPIFFE ID of a target that no document names, where Envoy showed it. */
+  readonly targetId?: string | undefined
   readonly endpoint?: string | undefined
   readonly operation?: 'Read' | 'Write' | 'Download' | undefined
   readonly rule?: string | undefined

@@ -1,4 +1,5 @@
-import type { AccessRequest, HttpCall } from '../request/access-request.js'
+import type { AccessRequest, HttpCall, RequestBody } from '../request/access-request.js'
+import { requestBody, TWO_BODIES } from '../request/body.js'
 import { canonicalHost } from './canonical-host.js'
 import { canonicalPath } from './canonical-path.js'
 import type { WireHttp, WireRequest } from './check-request-reader.js'
@@ -112,7 +113,15 @@ function canonicalCall(http: WireHttp, serviceTokenHeader: string): HttpCall | s
       (connection !== -1 && /(?:^|[,\s])upgrade(?:$|[,\s])/i.test(headers.value(connection) ?? 'upgrade')),
     grpc: contentType !== -1 && isGrpcContentType(headers.value(contentType)),
     headers,
+    body: bodyOf(http),
   }
+}
+
+function bodyOf({ body, rawBody, headers }: WireHttp): RequestBody | undefined {
+  const place = rawBody ?? body
+  if (place === undefined) return undefined
+  if (body !== undefined && rawBody !== undefined) return TWO_BODIES
+  return requestBody(() => place.bytes.subarray(place.start, place.end), headers)
 }
 
 function disagrees(headers: WireHeaders, place: number, attribute: string): string | undefined {

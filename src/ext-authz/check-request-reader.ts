@@ -18,7 +18,7 @@ export type WireRequest = {
   readonly contextExtensions: Map<string, string>
   sni: string
   /** Where `metadata_context` lies, checked and not yet read. */
-  metadata: { readonly bytes: Buffer; readonly start: number; readonly end: number } | undefined
+  metadata: WirePlace | undefined
 }
 export type WirePeer = { ip: string; port: number; principal: string; certificate: string }
 export type WireHttp = {
@@ -31,7 +31,12 @@ export type WireHttp = {
   fragment: string
   protocol: string
   readonly headers: WireHeaders
+  /** Where a body lies that is not empty; undefined without one. */
+  body: WirePlace | undefined
+  rawBody: WirePlace | undefined
 }
+/** Bytes of the message from `start` to before `end`, not yet read. */
+export type WirePlace = { readonly bytes: Buffer; readonly start: number; readonly end: number }
 
 export type ReadCheckRequest =
   { readonly ok: true; readonly request: WireRequest } | { readonly ok: false; readonly problem: string }
@@ -252,6 +257,8 @@ function readHttp(reader: ProtobufReader): WireHttp {
     fragment: '',
     protocol: '',
     headers: new WireHeaders(reader.bytes),
+    body: undefined,
+    rawBody: undefined,
   }
   const outer = reader.enter()
   const budget = { bytes: MAX_HEADER_BYTES }
@@ -291,11 +298,14 @@ function readHttp(reader: ProtobufReader): WireHttp {
         http.protocol = reader.text()
         break
       case delimited(11):
-        reader.skipText()
+        http.body = placeBefore(reader, reader.skipText())
         break
-      case delimited(12):
-        reader.skip(WIRE.bytes)
+      case delimited(12): {
+        const length = reader.length()
+        reader.pos += length
+        http.rawBody = placeBefore(reader, length)
         break
+      }
       case delimited(13):
         seen = reader.once(seen, 13)
         readHeaderMap(reader, http.headers, budget)
@@ -307,6 +317,11 @@ function readHttp(reader: ProtobufReader): WireHttp {
   reader.leave(outer)
   if (seen === (1 | (1 << 13))) reader.fail('both headers and header_map')
   return http
+}
+
+/** What the cursor has just stepped over; of a field given twice the last counts, as for every decoder. */
+function placeBefore({ bytes, pos }: ProtobufReader, length: number): WirePlace | undefined {
+  return length === 0 ? undefined : { bytes, start: pos - length, end: pos }
 }
 
 const TEXT_VALUE = 1

@@ -29,6 +29,8 @@ export type CheckParts = {
   readonly record: RecordEvent
   /** Takes what a decision taught; a promise while something must become durable before the answer. */
   readonly learn: (decision: Decision, decisionId: string, asker: Asker, nowMs: number) => Eventually<void>
+  /** Told of every decision that is sent, and of how many bytes it was asked in; undefined: Checks are not recorded. */
+  readonly recordCheck?: ((decision: Decision, decisionId: string, bytes: number) => void) | undefined
   /** Told of every decision that is sent, for metrics. */
   readonly observe: (decision: Decision, durationUs: number) => void
   /** Told of what broke, for the log. */
@@ -99,6 +101,7 @@ export function createCheck(parts: CheckParts): Check {
       return andThen(parts.record(event, deadlineMs - parts.nowMs()), (kept) => {
         if (kept === 'accepted') {
           parts.observe(decision, durationUs)
+          parts.recordCheck?.(decision, decisionId, message.length)
           return reply
         }
         const unrecorded = refuse('state-unavailable', 'the security event could not be recorded')

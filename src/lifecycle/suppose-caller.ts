@@ -24,20 +24,32 @@ export type HypotheticalCaller = {
 }
 
 export type Supposed<T> =
-  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string }
+  | { readonly ok: true; readonly value: T }
+  | {
+      readonly ok: false
+      readonly problem: string
+      /** What of the supposition is wrong. */
+      readonly field: 'caller' | 'via' | 'workloadScope' | 'user'
+    }
+
+/** How the fields are called where they are asked for. */
+export type CallerFields = { readonly caller: string; readonly via: string; readonly workloadScope: string }
+
+const FLAGS: CallerFields = { caller: '--caller', via: '--via', workloadScope: '--workload-scope' }
 
 /** The principals that verified credentials of this caller would give, or what is wrong with the supposition. */
 export function supposeCaller(
   { caller, via, workloadScopes, user }: HypotheticalCaller,
   matrix: Matrix,
   mapping: ClaimMapping,
+  fields: CallerFields = FLAGS,
 ): Supposed<Identity> {
   let workload: WorkloadPrincipal | undefined
   let serviceToken: ServiceTokenPrincipal | undefined
   if (caller !== undefined) {
-    const spiffeId = spiffeIdOf('--caller', caller, matrix)
+    const spiffeId = spiffeIdOf('caller', caller, matrix, fields)
     if (!spiffeId.ok) return spiffeId
-    const proxy = via === undefined ? undefined : spiffeIdOf('--via', via, matrix)
+    const proxy = via === undefined ? undefined : spiffeIdOf('via', via, matrix, fields)
     if (proxy?.ok === false) return proxy
     workload = proxy
       ? { spiffeId: spiffeId.value, verifiedBy: 'forwarded', via: { spiffeId: proxy.value } }
@@ -46,9 +58,11 @@ export function supposeCaller(
       serviceToken = { issuer: caller, service: caller, scopes: workloadScopes, jti: 'hypothetical' }
     }
   } else if (via !== undefined) {
-    return { ok: false, problem: '--via needs --caller: a proxy forwards a workload' }
+    const problem = `${fields.via} needs ${fields.caller}: a proxy forwards a workload`
+    return { ok: false, problem, field: 'via' }
   } else if (workloadScopes) {
-    return { ok: false, problem: '--workload-scope needs --caller: a service token belongs to a workload' }
+    const problem = `${fields.workloadScope} needs ${fields.caller}: a service token belongs to a workload`
+    return { ok: false, problem, field: 'workloadScope' }
   }
   const principal = user ? supposeUser(user.raw, user.used, mapping) : undefined
   if (principal?.ok === false) return principal
@@ -56,7 +70,12 @@ export function supposeCaller(
 }
 
 /** Of a service the first identity that its document names, else the usual one of that namespace and name. */
-function spiffeIdOf(flag: string, caller: string, matrix: Matrix): Supposed<SpiffeId> {
+function spiffeIdOf(
+  field: 'caller' | 'via',
+  caller: string,
+  matrix: Matrix,
+  fields: CallerFields,
+): Supposed<SpiffeId> {
   const service = matrix.services.get(caller)
   const [named] = service ? identitiesOf(service) : []
   if (named) return { ok: true, value: named }
@@ -66,7 +85,8 @@ function spiffeIdOf(flag: string, caller: string, matrix: Matrix): Supposed<Spif
   if (parsed.ok && parsed.id.path !== '') return { ok: true, value: parsed.id }
   return {
     ok: false,
-    problem: `${flag} ${caller} is neither namespace/name nor the SPIFFE ID of a workload`,
+    problem: `${fields[field]} ${caller} is neither namespace/name nor the SPIFFE ID of a workload`,
+    field,
   }
 }
 
@@ -76,9 +96,11 @@ function supposeUser(
   mapping: ClaimMapping,
 ): Supposed<UserPrincipal> {
   const mapped = readUserPrincipal({ ...raw, iss: used['iss'], sub: used['sub'] }, mapping)
-  if (!mapped.ok) return { ok: false, problem: `the user's token would be malformed: ${mapped.problem}` }
+  if (!mapped.ok) return malformed(mapped.problem)
   const whole = readUserPrincipal({ ...mapped.principal.claims, ...used }, { ...mapping, claims: new Map() })
-  return whole.ok
-    ? { ok: true, value: whole.principal }
-    : { ok: false, problem: `the user's token would be malformed: ${whole.problem}` }
+  return whole.ok ? { ok: true, value: whole.principal } : malformed(whole.problem)
+}
+
+function malformed(problem: string): Supposed<never> {
+  return { ok: false, problem: `the user's token would be malformed: ${problem}`, field: 'user' }
 }

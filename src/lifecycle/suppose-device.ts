@@ -3,7 +3,7 @@ import { shapeFindings, matchesShape } from '../schema/shape.js'
 import { applyOps, EMPTY_RECORD, type StateRecord } from '../state/record.js'
 
 /** A device with nothing wrong: what is supposed where nobody says otherwise. */
-const IN_ORDER: DeviceReport = {
+export const DEVICE_IN_ORDER: DeviceReport = {
   managed: true,
   ownership: 'Corporate',
   osPatched: true,
@@ -15,7 +15,7 @@ const IN_ORDER: DeviceReport = {
 
 /** The record of a device that is in order. */
 export function deviceInOrder(nowMs: number): StateRecord {
-  return applyOps(EMPTY_RECORD, reportOps(IN_ORDER, nowMs))
+  return applyOps(EMPTY_RECORD, reportOps(DEVICE_IN_ORDER, nowMs))
 }
 
 /** The record that a report (JSON, as the admin API takes it) would make; or what is wrong with it. */

@@ -28,6 +28,10 @@ export type Supposition = {
   /** Claims as the issuer writes them. */
   readonly claim?: Readonly<Record<string, unknown>> | undefined
   readonly mfa?: boolean | undefined
+  readonly acr?: string | undefined
+  readonly amr?: readonly string[] | undefined
+  /** A verified address. */
+  readonly email?: string | undefined
   /** Milliseconds since the user authenticated. */
   readonly authAge?: number | undefined
   readonly risk?: number | undefined
@@ -66,6 +70,10 @@ export function userOf(supposed: Supposition, nowMs: number): HypotheticalCaller
     roles: supposed.role,
     scope: supposed.userScope?.join(' '),
     mfa_verified: supposed.mfa,
+    acr: supposed.acr,
+    amr: supposed.amr,
+    email: supposed.email,
+    email_verified: supposed.email === undefined ? undefined : true,
     auth_time: supposed.authAge === undefined ? undefined : authenticatedAt,
     iat: authenticatedAt,
     risk_score: supposed.risk,

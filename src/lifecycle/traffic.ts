@@ -7,7 +7,7 @@ export type TrafficEvent = {
   readonly atMs: number
   /** SPIFFE ID of the calling workload. */
   readonly workloadId: string | undefined
-  /** `namespace/name`, where the policy of then named them. */
+  /** `namespace/name`, where the policy of then named them; of the target else the usual name of its SPIFFE ID. */
   readonly callerService: string | undefined
   readonly targetService: string | undefined
   readonly endpoint: string | undefined
@@ -75,7 +75,7 @@ export function readTrafficLine(line: string): ReadLine {
       atMs,
       workloadId: text(fields, 'workloadId'),
       callerService: text(fields, 'callerService'),
-      targetService: text(fields, 'targetService'),
+      targetService: text(fields, 'targetService') ?? usualName(text(fields, 'targetId')),
       endpoint: text(fields, 'endpoint'),
       protocol: text(fields, 'protocol'),
       requestMethod: text(fields, 'requestMethod'),
@@ -99,6 +99,12 @@ export function readTrafficLine(line: string): ReadLine {
       fields,
     },
   }
+}
+
+/** `namespace/name` of a SPIFFE ID of the usual form; undefined for another. */
+function usualName(spiffeId: string | undefined): string | undefined {
+  const [, namespace, name] = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(spiffeId ?? '') ?? []
+  return namespace === undefined ? undefined : `${namespace}/${name}`
 }
 
 const OUTCOMES = ['allow', 'deny', 'challenge'] as const

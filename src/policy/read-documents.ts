@@ -2,7 +2,6 @@ import type { Static, TSchema } from '@sinclair/typebox'
 import { nearestName } from '../schema/nearest-name.js'
 import type { Pointer, Problem } from '../schema/problem.js'
 import { matchesShape, shapeFindings, valueAt } from '../schema/shape.js'
-import type { ShapeFinding } from '../schema/shape-messages.js'
 import { parseYamlDocuments, type SourcedDocument } from '../schema/strict-yaml.js'
 import { BaselinePolicySchema } from '../segmentation/baseline-policy.js'
 import { ServicePolicySchema } from '../segmentation/service-policy.js'
@@ -114,28 +113,14 @@ function fit<Schema extends TSchema>(
   const { value } = source
   if (matchesShape(schema, value)) return { document: make(value), problems: [] }
   const findings = shapeFindings(schema, value)
-  const later = new Set(findings.filter(isCel).map(({ pointer }) => pointer.slice(0, -1).join('/')))
   const problems = findings
-    .filter(({ code, pointer }) => code !== 'missing-field' || !later.has(pointer.join('/')))
     .filter(({ pointer }) => !source.isReported?.(pointer))
-    .map((finding): Problem => {
-      const position = source.positionOf(finding.pointer, finding.what)
-      return isCel(finding)
-        ? {
-            severity: 'error',
-            code: 'not-supported',
-            message: '`cel` is not supported by this version',
-            position,
-          }
-        : { severity: 'error', code: finding.code, message: finding.message, position }
+    .map(({ code, message, pointer, what }): Problem => {
+      return { severity: 'error', code, message, position: source.positionOf(pointer, what) }
     })
   const sound = findings.every(({ code }) => code === 'unknown-field') ? structuredClone(value) : undefined
   for (const { pointer } of sound === undefined ? [] : findings) removeAt(sound, pointer)
   return { document: matchesShape(schema, sound) ? make(sound) : undefined, problems }
-}
-
-function isCel({ code, pointer }: ShapeFinding): boolean {
-  return code === 'unknown-field' && pointer.at(-1) === 'cel' && pointer.at(-3) === 'when'
 }
 
 function removeAt(root: unknown, pointer: Pointer): void {

@@ -6,7 +6,7 @@ type Rule = NonNullable<ServiceDocument['spec']['rules']>[number]
 type From = Rule['from'][number]
 
 /** Endpoints by name; undefined: every one. */
-type Reach = ReadonlySet<string> | undefined
+export type Reach = ReadonlySet<string> | undefined
 
 /** One service, and what links to it from both sides. */
 type Node = {
@@ -53,16 +53,36 @@ function readNodes(documents: readonly PolicyDocument[]): ReadonlyMap<string, No
     nodes.set(id, node)
     readRules(node)
   }
+  const reaches = new SharedReaches()
   for (const { id, namespace, document } of nodes.values()) {
     for (const { service, endpoints } of document.spec.calls ?? []) {
       const called = nodes.get(qualified(service, namespace))?.called
-      called?.set(id, joined(called, id, endpoints && new Set(endpoints)))
+      called?.set(id, joined(called, id, endpoints && reaches.of(endpoints)))
     }
   }
   return nodes
 }
 
-function readRules({ document, namespace, named, unnamed }: Node): void {
+/** Most lists of endpoints have one name, and most edges the same one: a set of it is made once. */
+class SharedReaches {
+  readonly #ofOne = new Map<string, ReadonlySet<string>>()
+
+  of(names: readonly string[]): ReadonlySet<string> {
+    const [only] = names
+    if (only === undefined || names.length > 1) return new Set(names)
+    let found = this.#ofOne.get(only)
+    if (!found) this.#ofOne.set(only, (found = new Set(names)))
+    return found
+  }
+}
+
+/** Adds whom the rules of a document let in, by name and otherwise. */
+export function readRules({
+  document,
+  namespace,
+  named,
+  unnamed,
+}: Pick<Node, 'document' | 'namespace' | 'named' | 'unnamed'>): void {
   const all = (document.spec.endpoints ?? []).map(({ name }) => name)
   for (const rule of document.spec.rules ?? []) {
     const reach = reachOf(rule)
@@ -80,7 +100,8 @@ function reachOf({ to }: Rule): Reach {
   return to && new Set(to.flatMap(({ endpoints }) => endpoints))
 }
 
-function joined(known: ReadonlyMap<string, Reach>, id: string, more: Reach): Reach {
+/** What a caller reaches by more than one rule or call. */
+export function joined(known: ReadonlyMap<string, Reach>, id: string, more: Reach): Reach {
   if (!known.has(id)) return more
   const before = known.get(id)
   return before && more && new Set([...before, ...more])
@@ -89,8 +110,11 @@ function joined(known: ReadonlyMap<string, Reach>, id: string, more: Reach): Rea
 const qualified = (service: string, namespace: string): string =>
   service.includes('/') ? service : `${namespace}/${service}`
 
-const meets = (one: Reach, other: Reach): boolean =>
-  !one || !other || [...one].some((name) => other.has(name))
+const meets = (names: Iterable<string> | undefined, reach: Reach): boolean => {
+  if (!names || !reach) return true
+  for (const name of names) if (reach.has(name)) return true
+  return false
+}
 
 function warnOfOneSidedCalls(
   { id, namespace, document }: Node,
@@ -100,11 +124,10 @@ function warnOfOneSidedCalls(
   for (const [index, { service, endpoints }] of (document.spec.calls ?? []).entries()) {
     const target = nodes.get(qualified(service, namespace))
     if (!target) continue
-    const wanted = endpoints && new Set(endpoints)
     const consents =
       target.document.spec.rules === undefined || target.document.spec.rules.length === 0
         ? target.namespace === namespace
-        : meets(wanted, target.unnamed) || (target.named.has(id) && meets(wanted, target.named.get(id)))
+        : meets(endpoints, target.unnamed) || (target.named.has(id) && meets(endpoints, target.named.get(id)))
     if (consents) continue
     const which = endpoints ? `${endpoints.join(', ')} of ${target.id}` : target.id
     warn(

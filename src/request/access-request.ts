@@ -55,7 +55,24 @@ export type HttpCall = {
   /** The caller speaks gRPC (content type), so a refusal is written as a gRPC status. */
   readonly grpc: boolean
   readonly headers: RequestHeaders
+  /** Absent where Envoy sent none along. */
+  readonly body?: RequestBody | undefined
 }
+
+/** What the request carries, as far as Envoy sends it along. The first reading costs its decoding. */
+export interface RequestBody {
+  read(): ReadBody
+}
+
+/** Objects have no prototype. `problem` says why nobody can tell what the upstream will find in it. */
+export type ReadBody =
+  | {
+      readonly ok: true
+      readonly value: unknown
+      /** Names of form fields that occur more than once; they are not in `value`. */
+      readonly repeated: ReadonlySet<string>
+    }
+  | { readonly ok: false; readonly problem: string }
 
 /** Request headers by lower-case name. Reading one that was never asked for before costs its decoding. */
 export interface RequestHeaders {

@@ -3,6 +3,7 @@ import type { CST, Document, Node, YAMLParseError } from 'yaml'
 import type { Pointer, Position, Problem } from './problem.js'
 import { MAX_DEPTH, PlainReader } from './plain-value.js'
 import type { Place, Report } from './plain-value.js'
+import { readSimpleYaml } from './simple-yaml.js'
 import { DEFAULT_MAX_BYTES, LineIndex, decodeText, hiddenCharacters } from './source-text.js'
 
 /** A value together with where its parts were written, as far as that is known. */
@@ -65,6 +66,12 @@ export function parseYamlDocuments(
   const documents: SourcedDocument[] = []
   if (problems.length > 0) return { documents, problems }
 
+  const simple = readSimpleYaml(text)
+  if (simple) {
+    for (const { value, place } of simple)
+      documents.push(new ParsedDocument(value, file, place, lines, reported))
+    return { documents, problems }
+  }
   for (const document of compose(text, report)) {
     const sound = reportSyntax(document, text, report)
     if (problems.length >= MAX_PROBLEMS) break

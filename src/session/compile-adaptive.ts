@@ -4,7 +4,7 @@ import type { Pointer } from '../schema/problem.js'
 import { parseDurationMs } from '../schema/units.js'
 import type { Directory } from '../segmentation/directory.js'
 import { compileTo } from '../segmentation/to.js'
-import { compileConditions, type Report } from '../segmentation/when/condition.js'
+import { compileConditions, keysOf, type Report } from '../segmentation/when/condition.js'
 import type { AdaptivePolicy, CompiledRule } from './adaptive-policy.js'
 import type { AdaptivePolicySchema, AdaptiveRule } from './adaptive-schema.js'
 
@@ -108,6 +108,7 @@ function compileRule(
       'factor-without-step-up',
     )
   }
+  const keys = when.flatMap(keysOf)
   return {
     name,
     source,
@@ -116,11 +117,11 @@ function compileRule(
     effect: then,
     factor: factor ?? 'mfa',
     mode,
-    ofUser: when.some(({ key }) => /^(?:user|session|device|request\.auth)\./.test(key)),
+    ofUser: keys.some((key) => /^(?:user|session|device|request\.auth)\./.test(key)),
     riskAbove: riskAbove(when),
-    ofDevice: when.some(({ key }) => key.startsWith('device.')),
-    ofRisk: when.some(({ key }) => key.startsWith('risk.')),
-    ofCountry: when.some(({ key }) => key === 'client.country'),
+    ofDevice: keys.some((key) => key.startsWith('device.')),
+    ofRisk: keys.some((key) => key.startsWith('risk.')),
+    ofCountry: keys.includes('client.country'),
   }
 }
 

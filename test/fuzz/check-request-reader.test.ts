@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import {
   readCheckRequest,
   type WirePeer,
+  type WirePlace,
   type WireRequest,
 } from '../../src/ext-authz/check-request-reader.js'
 import { readAccessRequest } from '../../src/ext-authz/read-access-request.js'
@@ -53,6 +54,10 @@ function referenceOf(message: Buffer): ReferenceRequest | undefined {
   }
 }
 
+function bytesAt(place: WirePlace | undefined): string {
+  return place === undefined ? '' : place.bytes.subarray(place.start, place.end).toString('hex')
+}
+
 type Facts = {
   readonly peers: readonly object[]
   readonly http: object | undefined
@@ -70,10 +75,10 @@ function factsOf({ source, destination, http, contextExtensions, sni }: WireRequ
   })
   const names = new Set<string>()
   for (let index = 0; index < (http?.headers.size ?? 0); index++) names.add(http!.headers.record(index).text)
-  const { headers, ...attributes } = http ?? {}
+  const { headers, body, rawBody, ...attributes } = http ?? {}
   return {
     peers: [peerOf(source), peerOf(destination)],
-    http: http && attributes,
+    http: http && { ...attributes, body: bytesAt(body), rawBody: bytesAt(rawBody) },
     headers: [...names].map((name) => [name, headers?.get(name)] as const).sort(byName),
     contextExtensions: [...contextExtensions].sort(byName),
     sni,
@@ -106,6 +111,8 @@ function expectedFacts({ attributes }: ReferenceRequest): Facts {
     query,
     fragment,
     protocol,
+    body,
+    rawBody,
   }: NonNullable<typeof http>): object => ({
     id,
     method,
@@ -115,6 +122,8 @@ function expectedFacts({ attributes }: ReferenceRequest): Facts {
     query,
     fragment,
     protocol,
+    body: Buffer.from(body).toString('hex'),
+    rawBody: Buffer.from(rawBody).toString('hex'),
   })
   return {
     peers: [peerOf(attributes?.source ?? null), peerOf(attributes?.destination ?? null)],

@@ -45,6 +45,8 @@ export type ReferenceRequest = {
         readonly query: string
         readonly fragment: string
         readonly protocol: string
+        readonly body: string
+        readonly rawBody: Uint8Array
         readonly headers: Readonly<Record<string, string>>
         readonly headerMap: {
           readonly headers: readonly {

@@ -1,6 +1,8 @@
+import type { Mode } from '../../src/decision/mode.js'
 import type { BaselinePolicy } from '../../src/segmentation/baseline-policy.js'
 import type { ServicePolicy } from '../../src/segmentation/service-policy.js'
-import type { Call } from './mesh.js'
+import { all, anyHolds, type Around, type Asked, type Maybe, whenHolds } from './naive-conditions.js'
+import { type Endpoint, endpointsOf, exactly, isGrpc, loosely } from './naive-endpoints.js'
 
 /**
  * The rules of the matrix read straight from the documents, on every call, without an index: slow, plain, and
@@ -8,94 +10,11 @@ import type { Call } from './mesh.js'
  */
 export type Naive = { readonly services: readonly ServicePolicy[]; readonly baseline: BaselinePolicy }
 
-type Spec = ServicePolicy['spec']
-type Endpoint = NonNullable<Spec['endpoints']>[number]
-type Rule = NonNullable<Spec['rules']>[number]
+type Rule = NonNullable<ServicePolicy['spec']['rules']>[number]
 type From = Rule['from'][number]
 type To = NonNullable<NonNullable<NonNullable<BaselinePolicy['spec']['allow']>[number]['to']>>[number]
-type Maybe = boolean | undefined
 
 const idOf = ({ metadata }: ServicePolicy) => `${metadata.namespace}/${metadata.name}`
-const all = (parts: readonly Maybe[]): Maybe =>
-  parts.includes(false) ? false : parts.includes(undefined) ? undefined : true
-
-const anyHolds = (parts: readonly Maybe[]): Maybe =>
-  parts.includes(true) ? true : parts.includes(undefined) ? undefined : false
-
-function regexp(template: string, flags = ''): RegExp {
-  const body = template
-    .replace(/\/\*\*$/, '\u0001')
-    .replace(/\{[a-z]+\}/g, '[^/]+')
-    .replace('\u0001', template === '/**' ? '/.*' : '(/.*)?')
-  return new RegExp(`^${body}$`, flags)
-}
-
-const fold = (path: string) => (path.length > 1 ? path.replace(/\/$/, '') : path).toLowerCase()
-const exactly = (template: string) => (path: string) => regexp(template).test(path)
-const loosely = (template: string) => (path: string) =>
-  regexp(template.length > 1 && !template.endsWith('**') ? template.replace(/\/$/, '') : template, 'i').test(
-    fold(path),
-  )
-
-/** Every path of up to three segments that the templates of the test can tell apart. */
-const SEGMENTS = ['a', 'b', 'c', 'A', 'B']
-const ONE = SEGMENTS.map((segment) => `/${segment}`)
-const TWO = ONE.flatMap((one) => ONE.map((two) => one + two))
-const UNIVERSE = [...ONE, ...TWO, ...TWO.flatMap((two) => ONE.map((one) => two + one))].flatMap((path) => [
-  path,
-  `${path}/`,
-])
-UNIVERSE.push('/')
-const narrower = new Map<string, boolean>()
-
-/** Whether one set of paths lies within the other and is smaller, as far as the universe shows. */
-function isNarrower(one: string, other: string, matcher: typeof exactly): boolean {
-  const key = `${matcher.name} ${one} ${other}`
-  let known = narrower.get(key)
-  if (known === undefined) {
-    const [inner, outer] = [UNIVERSE.filter(matcher(one)), UNIVERSE.filter(matcher(other))]
-    known = inner.length < outer.length && inner.every((path) => outer.includes(path))
-    narrower.set(key, known)
-  }
-  return known
-}
-
-function candidates(spec: Spec, path: string, matcher: typeof exactly): Endpoint[] {
-  const grpc = matcher === loosely ? 'i' : ''
-  const methods = (spec.endpoints ?? []).flatMap((endpoint) =>
-    (endpoint.grpc ?? []).map((method) => ({ endpoint, method })),
-  )
-  const named = methods.filter(
-    ({ method }) => new RegExp(`^/${method.replace('.', '\\.')}$`, grpc).test(path) && !method.endsWith('*'),
-  )
-  if (named.length > 0) return named.map(({ endpoint }) => endpoint)
-  const wide = methods.filter(
-    ({ method }) =>
-      method.endsWith('*') &&
-      new RegExp(`^/${method.replace('.', '\\.').replace('*', '[^/]+')}$`, grpc).test(path),
-  )
-  if (wide.length > 0) return wide.map(({ endpoint }) => endpoint)
-  const matching = (spec.endpoints ?? []).flatMap((endpoint) =>
-    (endpoint.paths ?? [])
-      .filter((template) => matcher(template)(path))
-      .map((template) => ({ endpoint, template })),
-  )
-  return matching
-    .filter(({ template }) => !matching.some((other) => isNarrower(other.template, template, matcher)))
-    .map(({ endpoint }) => endpoint)
-}
-
-function accepts(endpoint: Endpoint, call: Call): boolean {
-  if (endpoint.ports && !endpoint.ports.includes(call.port ?? 0)) return false
-  if (call.tcp || endpoint.protocol === 'TCP') return Boolean(call.tcp) && endpoint.protocol === 'TCP'
-  if ((endpoint.protocol === 'WebSocket') !== Boolean(call.upgrade)) return false
-  return endpoint.grpc ? call.method === 'POST' : (endpoint.methods ?? []).includes(call.method ?? '')
-}
-
-const endpointsOf = (spec: Spec, call: Call, matcher: typeof exactly): Endpoint[] =>
-  (call.tcp ? (spec.endpoints ?? []) : candidates(spec, call.path ?? '', matcher)).filter((endpoint) =>
-    accepts(endpoint, call),
-  )
 
 type Who = {
   readonly id: string | undefined
@@ -103,7 +22,7 @@ type Who = {
   readonly document: ServicePolicy | undefined
 }
 
-function who(mesh: Naive, call: Call): Who {
+function who(mesh: Naive, call: Asked): Who {
   if (call.from === undefined) return { id: undefined, local: false, document: undefined }
   const federated = call.from.startsWith('spiffe:')
   const [namespace, name] = call.from.split('/')
@@ -114,7 +33,7 @@ function who(mesh: Naive, call: Call): Who {
   return { id, local: !federated, document }
 }
 
-function fromMatches(from: From, caller: Who, call: Call, home: string | undefined): Maybe {
+function fromMatches(from: From, caller: Who, call: Asked, home: string | undefined): Maybe {
   if (from.any) return true
   const { users, ...workload } = from
   const parts: Maybe[] = [users ? call.user !== undefined : true]
@@ -139,18 +58,25 @@ function fromMatches(from: From, caller: Who, call: Call, home: string | undefin
     const known = caller.local && document
     parts.push(known ? !from.notNamespaces.includes(document.metadata.namespace ?? '') : undefined)
   }
-  if (from.selector) {
-    const wanted = Object.entries(from.selector.matchLabels ?? {})
-    parts.push(document && wanted.every(([key, value]) => document.metadata.labels?.[key] === value))
-  }
+  if (from.selector) parts.push(document && selects(from.selector, document.metadata.labels ?? {}))
   return all(parts)
 }
 
-function whenHolds(when: Rule['when'], call: Call): Maybe {
-  if (!when) return true
-  const sent = (call.headers ?? []).map(([, value]) => value)
-  if (call.tcp || sent.length !== 1) return undefined
-  return when.every(({ values = [] }) => values.includes(sent[0] ?? ''))
+/** As Kubernetes selects: NotIn and DoesNotExist hold of what has no such label. */
+function selects(
+  { matchLabels = {}, matchExpressions = [] }: NonNullable<From['selector']>,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(({ key, operator, values = [] }) => {
+      const value = labels[key]
+      const isListed = value !== undefined && values.includes(value)
+      if (operator === 'In') return isListed
+      if (operator === 'NotIn') return !isListed
+      return (value !== undefined) === (operator === 'Exists')
+    })
+  )
 }
 
 const anyOf = (from: readonly From[] | undefined, matches: (element: From) => Maybe): Maybe => {
@@ -160,7 +86,7 @@ const anyOf = (from: readonly From[] | undefined, matches: (element: From) => Ma
 function toMatches(
   to: readonly To[] | undefined,
   target: ServicePolicy | undefined,
-  call: Call,
+  call: Asked,
   matcher: typeof exactly,
 ): Maybe {
   if (!to) return true
@@ -168,7 +94,9 @@ function toMatches(
     all([
       element.services ? target !== undefined && element.services.includes(idOf(target)) : true,
       element.namespaces ? target && element.namespaces.includes(target.metadata.namespace ?? '') : true,
+      element.selector ? target && selects(element.selector, target.metadata.labels ?? {}) : true,
       element.paths ? !call.tcp && element.paths.some((path) => matcher(path)(call.path ?? '')) : true,
+      element.grpc ? !call.tcp && element.grpc.some((method) => isGrpc(method, call, matcher)) : true,
       element.methods ? !call.tcp && element.methods.includes(call.method ?? '') : true,
       element.ports ? element.ports.includes(call.port ?? 0) : true,
     ]),
@@ -176,21 +104,57 @@ function toMatches(
   return anyHolds(found)
 }
 
+type Forbidding = { readonly mode: Mode | undefined; readonly matches: Maybe }
+
+/** What the documents say of a call: the reason, and what decides how it is applied. */
+export type NaiveFinding = {
+  /** `allowed` or the reason. */
+  readonly verdict: string
+  readonly endpoint: Endpoint | undefined
+  /** Modes of the forbids that match; undefined: the target's. */
+  readonly forbids: readonly (Mode | undefined)[]
+}
+
 /** `allowed` or the reason, as the nine rules have it. */
-export function naiveVerdict(mesh: Naive, call: Call): string {
+export function naiveVerdict(mesh: Naive, call: Asked): string {
+  return naiveFinding(mesh, call).verdict
+}
+
+export function naiveFinding(mesh: Naive, call: Asked): NaiveFinding {
   const target = mesh.services.find((each) => idOf(each) === call.to)
   const caller = who(mesh, call)
-  const home = target?.metadata.namespace
   const [endpoint] = target ? endpointsOf(target.spec, call, exactly) : []
-  const loose = target ? endpointsOf(target.spec, call, loosely) : []
-  const { allow = [], forbid = [] } = mesh.baseline.spec
+  const forbids = forbidding(mesh, call, target, caller, endpoint)
+    .filter(({ matches }) => matches !== false)
+    .map(({ mode }) => mode)
+  const isForbidden = forbids.some((mode) => mode !== 'Shadow' && mode !== 'Observe')
+  const verdict = isForbidden ? 'forbidden' : consented(mesh, call, target, caller, endpoint)
+  return { verdict, endpoint, forbids }
+}
 
-  const forbidding = [
-    ...forbid.map((rule) => ({
+const aroundOf = ({ local, document }: Who, endpoint: Endpoint | undefined): Around => ({
+  callerNamespace: local ? document?.metadata.namespace : undefined,
+  callerLabels: document && (document.metadata.labels ?? {}),
+  endpoint: endpoint?.name,
+})
+
+function forbidding(
+  mesh: Naive,
+  call: Asked,
+  target: ServicePolicy | undefined,
+  caller: Who,
+  endpoint: Endpoint | undefined,
+): Forbidding[] {
+  const around = aroundOf(caller, endpoint)
+  const home = target?.metadata.namespace
+  const loose = target ? endpointsOf(target.spec, call, loosely) : []
+  return [
+    ...(mesh.baseline.spec.forbid ?? []).map((rule) => ({
       mode: rule.mode,
       matches: all([
         toMatches(rule.to, target, call, loosely),
         anyOf(rule.from, (from) => fromMatches(from, caller, call, undefined)),
+        whenHolds(rule.when, call, around),
       ]),
     })),
     ...(target?.spec.forbid ?? []).map((rule) => {
@@ -201,26 +165,49 @@ export function naiveVerdict(mesh: Naive, call: Call): string {
         matches: all([
           names ? meant : true,
           anyOf(rule.from, (from) => fromMatches(from, caller, call, home)),
-          whenHolds(rule.when, call),
+          whenHolds(rule.when, call, around),
         ]),
       }
     }),
   ]
-  if (forbidding.some(({ mode, matches }) => matches !== false && mode !== 'Shadow' && mode !== 'Observe'))
-    return 'forbidden'
+}
 
-  const lacks = (granted: readonly string[] | undefined) =>
-    (endpoint?.workloadScopes ?? []).some((scope) => !(call.token ?? granted ?? []).includes(scope))
-  const allowing = allow.filter(
+/** Rules of the baseline that stand for both halves of a call. */
+function allowingIn(
+  mesh: Naive,
+  call: Asked,
+  target: ServicePolicy | undefined,
+  caller: Who,
+  endpoint: Endpoint | undefined,
+): NonNullable<BaselinePolicy['spec']['allow']> {
+  const around = aroundOf(caller, endpoint)
+  return (mesh.baseline.spec.allow ?? []).filter(
     (rule) =>
       !(call.upgrade && !call.tcp && !endpoint) &&
       toMatches(rule.to, target, call, exactly) === true &&
-      anyOf(rule.from, (from) => fromMatches(from, caller, call, undefined)) === true,
+      anyOf(rule.from, (from) => fromMatches(from, caller, call, undefined)) === true &&
+      whenHolds(rule.when, call, around) === true,
   )
+}
+
+function consented(
+  mesh: Naive,
+  call: Asked,
+  target: ServicePolicy | undefined,
+  caller: Who,
+  endpoint: Endpoint | undefined,
+): string {
+  const { defaults } = mesh.baseline.spec
+  const lacks = (granted: readonly string[] | undefined) =>
+    (endpoint?.workloadScopes ?? []).some((scope) => !(call.token ?? granted ?? []).includes(scope))
+  const allowing = allowingIn(mesh, call, target, caller, endpoint)
   if (!endpoint && allowing.length === 0) return target ? 'endpoint-not-exposed' : 'target-unknown'
 
-  const require = endpoint?.require ?? target?.spec.require ?? 'Workload'
-  const needsUser = (endpoint?.userScopes ?? []).length > 0 || endpoint?.mfa === 'Required'
+  const require = endpoint?.require ?? target?.spec.require ?? defaults?.require ?? 'Workload'
+  const needsUser =
+    (endpoint?.userScopes ?? []).length > 0 ||
+    (endpoint?.mfa ?? 'None') !== 'None' ||
+    endpoint?.maxAuthAge !== undefined
   const [workload, user] = [caller.id !== undefined, call.user !== undefined]
   if (require !== 'None' && !workload && !user) return 'no-credentials'
   if (!workload && require === 'Workload')
@@ -236,17 +223,23 @@ export function naiveVerdict(mesh: Naive, call: Call): string {
   return 'allowed'
 }
 
+function namesIn(caller: ServicePolicy, target: ServicePolicy, endpoint: Endpoint): boolean {
+  return (caller.spec.calls ?? []).some(({ service, endpoints }) => {
+    const whole = service.includes('/') ? service : `${caller.metadata.namespace}/${service}`
+    return whole === idOf(target) && (endpoints?.includes(endpoint.name) ?? true)
+  })
+}
+
 function ownHalves(
   target: ServicePolicy,
   endpoint: Endpoint,
   caller: Who,
-  call: Call,
+  call: Asked,
   lacks: (granted: readonly string[] | undefined) => boolean,
 ): string {
   if (caller.id !== undefined) {
     if (!caller.document) return 'caller-unknown'
-    if (!(caller.document.spec.calls ?? []).some((each) => each.service === idOf(target)))
-      return 'call-not-allowed'
+    if (!namesIn(caller.document, target, endpoint)) return 'call-not-allowed'
   }
   const home = target.metadata.namespace
   const rules = target.spec.rules ?? []
@@ -258,8 +251,25 @@ function ownHalves(
     (rule) =>
       (rule.to?.some(({ endpoints }) => endpoints.includes(endpoint.name)) ?? true) &&
       anyOf(rule.from, (from) => fromMatches(from, caller, call, home)) === true &&
-      whenHolds(rule.when, call) === true,
+      whenHolds(rule.when, call, aroundOf(caller, endpoint)) === true,
   )
   if (matching.length === 0) return 'rule-not-matched'
   return matching.some((rule) => !lacks(rule.grantScopes)) ? 'allowed' : 'scope-missing'
+}
+
+/** As naiveFinding, of a trusted proxy that forwards the call: the edge alone, without requirements and scopes. */
+export function naiveProxyFinding(mesh: Naive, call: Asked, proxy: string): Omit<NaiveFinding, 'endpoint'> {
+  const asked: Asked = { ...call, from: proxy }
+  const target = mesh.services.find((each) => idOf(each) === call.to)
+  const caller = who(mesh, asked)
+  const [endpoint] = target ? endpointsOf(target.spec, call, exactly) : []
+  const forbids = forbidding(mesh, asked, target, caller, endpoint)
+    .filter(({ matches }) => matches !== false)
+    .map(({ mode }) => mode)
+  if (forbids.some((mode) => mode !== 'Shadow' && mode !== 'Observe'))
+    return { verdict: 'forbidden', forbids }
+  if (allowingIn(mesh, asked, target, caller, endpoint).length > 0) return { verdict: 'allowed', forbids }
+  if (!target) return { verdict: 'target-unknown', forbids }
+  if (!endpoint) return { verdict: 'endpoint-not-exposed', forbids }
+  return { verdict: ownHalves(target, endpoint, caller, asked, () => false), forbids }
 }

@@ -1,13 +1,19 @@
+import { adviceOn, isRefusalReason } from '../../lifecycle/explain/advice.js'
+import { supposeEvent } from '../../lifecycle/explain/suppose-event.js'
+import type { Supposition } from '../../lifecycle/supposition.js'
+import { readTrafficLine, type TrafficEvent } from '../../lifecycle/traffic.js'
 import { Fields } from '../../schema/fields.js'
 import { json, sound } from '../asked.js'
 import { type DecisionEvent, isWanted, readDecision } from '../decision-filter.js'
-import type { Refused } from '../ports.js'
+import type { AdminPorts, Outcome, Refused } from '../ports.js'
 import { NONE, question, type Route } from '../route.js'
 import {
   DecisionEventSchema,
   DecisionIdSchema,
   DecisionListSchema,
   DecisionsQuerySchema,
+  EventExplanationSchema,
+  type ExplainRequest,
   ExplainSchema,
   ExplanationSchema,
   MatrixAnswerSchema,
@@ -58,12 +64,26 @@ export const DECISION_ROUTES: readonly Route[] = [
       answer: { status: 200, schema: DecisionEventSchema },
     },
     async ({ params: { id }, ports }) => {
-      for (const line of ports.decisions.newest()) {
-        if (!line.includes(id)) continue
-        const event = readDecision(line)
-        if (event?.['decisionId'] === id) return sound({ kind: 'json', status: 200, body: event })
-      }
-      return unknownDecision(id)
+      const line = lineOf(id, ports)
+      const event = line === undefined ? undefined : readDecision(line)
+      return event ? sound({ kind: 'json', status: 200, body: event }) : unknownDecision(id)
+    },
+  ),
+  question(
+    {
+      method: 'GET',
+      path: '/v1/decisions/:id/explain',
+      summary:
+        'One recent decision of this replica, and how the same call would be decided now, step by step.',
+      params: Fields({ id: DecisionIdSchema }),
+      query: NONE,
+      body: NONE,
+      answer: { status: 200, schema: EventExplanationSchema },
+    },
+    async ({ params: { id }, ports }) => {
+      const line = lineOf(id, ports)
+      const read = line === undefined ? undefined : readTrafficLine(line)
+      return read?.kind === 'event' ? json(explainEvent(read.event, ports)) : unknownDecision(id)
     },
   ),
   question(
@@ -111,6 +131,62 @@ export const DECISION_ROUTES: readonly Route[] = [
     ({ ports }) => json(ports.policy()),
   ),
 ]
+
+function lineOf(id: string, { decisions }: AdminPorts): string | undefined {
+  for (const line of decisions.newest()) {
+    if (line.includes(id) && readDecision(line)?.['decisionId'] === id) return line
+  }
+  return undefined
+}
+
+type EventExplanation = Readonly<Record<string, unknown>>
+
+async function explainEvent(event: TrafficEvent, ports: AdminPorts): Promise<Outcome<EventExplanation>> {
+  const { supposed, missing } = supposeEvent(event)
+  const reason = event.wouldBeReason ?? event.decisionReason
+  const told = isRefusalReason(reason) ? adviceOn(reason) : undefined
+  // A target that nobody could tell then is none that could be asked about now.
+  const now = supposed.target === undefined ? undefined : await ports.explain(requestOf(supposed))
+  if (now && !now.ok) return now
+  const value = {
+    event: event.fields,
+    ...(now && { now: now.value }),
+    missing: [...missing],
+    ...(told && { refusedBy: told.by }),
+    ...(told?.advice !== undefined && { advice: told.advice }),
+  }
+  return { ok: true, value }
+}
+
+function requestOf(supposed: Supposition): ExplainRequest {
+  const { caller, via, target, method, path, host, grpc, tcp, port, sourceIp, listenerRole, mtls } = supposed
+  const { user, issuer, role, mfa, authAge, deviceTrust, deviceId, sessionId } = supposed
+  const given = {
+    caller,
+    via,
+    target,
+    method,
+    path,
+    host,
+    grpc,
+    tcp,
+    port,
+    sourceIp,
+    listenerRole,
+    mtls,
+    ...(user !== undefined && {
+      user,
+      issuer,
+      roles: role && [...role],
+      mfa,
+      deviceTrust,
+      deviceId,
+      sessionId,
+    }),
+    authAge: authAge === undefined ? undefined : `${Math.max(0, Math.round(authAge))}ms`,
+  }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
 
 function unknownDecision(id: string): Refused {
   const message = `no recent decision of this replica is \`${id}\`; older ones are in the audit log`

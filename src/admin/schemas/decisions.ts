@@ -120,6 +120,22 @@ export const ExplanationSchema = Type.Object(
 )
 export type Explanation = Static<typeof ExplanationSchema> & Readonly<Record<string, unknown>>
 
+/** A recorded decision, and how the same call would be decided now, as far as its event tells it. */
+export const EventExplanationSchema = Fields(
+  {
+    event: DecisionEventSchema,
+    now: Type.Optional(ExplanationSchema),
+    missing: Type.Array(Type.String(), {
+      description: 'What the event does not hold and policies may look at.',
+    }),
+    refusedBy: Type.Optional(
+      Type.String({ description: 'policy, credentials, state, device, data, risk …' }),
+    ),
+    advice: Type.Optional(Type.String({ description: 'What to do where no change of the policy helps.' })),
+  },
+  { title: 'EventExplanation' },
+)
+
 export const MatrixQuerySchema = Fields({
   service: Type.Optional(ServiceIdSchema),
   caller: Type.Optional(ServiceIdSchema),

@@ -1,5 +1,5 @@
-/** Follows names into a token's claims. Undefined where one is absent, or null, or leads into something else. */
-export function readClaim(claims: Readonly<Record<string, unknown>>, path: readonly string[]): unknown {
+/** Follows names into a token's claims, or a body. Undefined where one is absent, or null, or leads into something else. */
+export function readClaim(claims: unknown, path: readonly string[]): unknown {
   let value: unknown = claims
   for (const name of path) {
     if (value instanceof Map) value = value.get(name)

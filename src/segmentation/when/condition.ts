@@ -1,11 +1,13 @@
 import type { Pointer } from '../../schema/problem.js'
 import type { Facts } from '../facts.js'
-import { conjunction } from './conjunction.js'
+import { compileCel } from './cel/compile-cel.js'
+import { conjunction, type Predicate } from './conjunction.js'
 import { compileKey } from './key.js'
-import { compileOperators } from './operators.js'
+import { ALL, compileOperators } from './operators.js'
 import type { Condition, ConditionScope, Fault } from './schema.js'
 
-export { type Condition, ConditionSchema, type ConditionScope } from './schema.js'
+export { costOf, keysOf } from './cel/look.js'
+export { type Condition, ConditionSchema, type ConditionScope, type KeyCondition } from './schema.js'
 
 /**
  * Whether all conditions hold: undefined where one can't be evaluated and none is false. Undefined makes a
@@ -27,10 +29,35 @@ export function compileConditions(
   scope: ConditionScope,
 ): CompiledConditions {
   return conjunction(
-    conditions.map((condition, index): CompiledConditions => {
+    conditions.map((condition, index) => {
       const fault: Fault = (field, message, code) => report([...at, index, field], message, code)
-      const key = compileKey(condition.key, scope, fault)
-      return key ? compileOperators(condition, key, fault) : () => undefined
+      return compileCondition(condition, scope, fault, (message) => {
+        report([...at, index], message, 'missing-field')
+      })
     }),
   )
+}
+
+function compileCondition(
+  condition: Condition,
+  scope: ConditionScope,
+  fault: Fault,
+  missing: (message: string) => void,
+): Predicate {
+  const { key: written, cel } = condition
+  if (cel !== undefined) {
+    if (written !== undefined)
+      fault('key', 'a condition has a `key` or `cel`, not both', 'condition-operator')
+    for (const operator of [...ALL, 'zone'] as const) {
+      if (condition[operator] !== undefined)
+        fault(operator, `\`${operator}\` belongs to a \`key\`; write it into \`cel\``, 'condition-operator')
+    }
+    return compileCel(cel, scope, (message, code) => fault('cel', message, code))
+  }
+  if (written === undefined) {
+    missing('a condition needs a `key` or `cel`')
+    return () => undefined
+  }
+  const key = compileKey(written, scope, fault)
+  return key ? compileOperators({ ...condition, key: written }, key, fault) : () => undefined
 }

@@ -2,6 +2,7 @@ import type { UserPrincipal } from '../../identity/principal.js'
 import { nearestName } from '../../schema/nearest-name.js'
 import type { Facts } from '../facts.js'
 import { parseAddress, type Address } from './address.js'
+import { isBodyMember, readBodyMember } from './body-member.js'
 import { readClaim } from './claim-path.js'
 import type { ConditionScope, Fault } from './schema.js'
 import { queryParameter } from './query.js'
@@ -26,7 +27,7 @@ export type Key = { readonly name: string } & (
   | { readonly kind: 'list'; readonly read: Read<readonly string[]> }
   | { readonly kind: 'number'; readonly read: Read<number>; readonly range: Range }
   | { readonly kind: 'boolean'; readonly read: Read<boolean> }
-  | { readonly kind: 'claim'; readonly read: Read<unknown> }
+  | { readonly kind: 'claim'; readonly read: Read<unknown>; readonly present?: Read<boolean> }
   | { readonly kind: 'address'; readonly read: Read<Address> }
   | { readonly kind: 'time'; readonly part: 'hour' | 'weekday' | 'date' | 'ofDay' }
 )
@@ -180,17 +181,15 @@ const SCOPED: ReadonlyMap<string, (scope: ConditionScope) => Plain> = new Map([
   ['target.service', (scope) => text(({ target }) => target.service?.id, serviceName(scope))],
 ])
 
-const BRACKETED: readonly string[] = [
-  'user.claims',
-  'request.auth.claims',
-  'request.headers',
-  'request.query',
-  'workload.labels',
-  'target.labels',
-]
-
-/** Known words whose facts nothing gives, and how that is said. */
-const ABSENT: ReadonlyMap<string, string> = new Map([['request.body', 'is not available in this version']])
+/** Keys whose brackets may lead into members of members, and what they are as a whole, which `cel` alone can look at. */
+const DEEP: ReadonlyMap<string, Read<unknown>> = new Map([
+  ['user.claims', ofUser(({ claims }) => claims)],
+  ['request.auth.claims', ofUser(({ claims }) => claims)],
+  ['request.body', ({ request }) => readBodyMember(request.http?.body, [])],
+])
+/** Keys that take one name in brackets. */
+const NAMED: readonly string[] = ['request.headers', 'request.query', 'workload.labels', 'target.labels']
+const BRACKETED: readonly string[] = [...DEEP.keys(), ...NAMED]
 
 /** Keys about devices, which an inventory must know. */
 const OF_DEVICES: ReadonlyMap<string, Plain> = new Map<string, Plain>([
@@ -207,6 +206,27 @@ const COUNTRY: Plain = text(
       ? { value: written }
       : { problem: `\`${written}\` is no country such as DE (ISO 3166-1, two capitals)` },
 )
+
+/** First words of all keys. */
+export const ROOTS: ReadonlySet<string> = new Set(
+  [...PLAIN.keys(), ...SCOPED.keys(), ...BRACKETED, ...OF_DEVICES.keys()].map(
+    (key) => key.split('.', 1)[0] ?? '',
+  ),
+)
+
+/** How a key takes names: not at all, one, or any number of them; undefined for no key. */
+export function keyShape(base: string): 'plain' | 'named' | 'deep' | undefined {
+  if (DEEP.has(base)) return 'deep'
+  if (NAMED.includes(base)) return 'named'
+  const plain = PLAIN.has(base) || SCOPED.has(base) || OF_DEVICES.has(base) || base === 'client.country'
+  return plain ? 'plain' : undefined
+}
+
+/** All that stands under a deep key, such as the whole body. */
+export function wholeKey(base: string): Key | undefined {
+  const read = DEEP.get(base)
+  return read && { name: base, kind: 'claim', read }
+}
 
 const KEY = /^([a-zA-Z.]+)((?:\[[^[\]]+\])*)$/
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
@@ -228,11 +248,6 @@ export function compileKey(written: string, scope: ConditionScope, fault: Fault)
     fault('key', message, 'condition-no-source')
     return undefined
   }
-  const absent = ABSENT.get(base)
-  if (absent !== undefined) {
-    fault('key', `\`${written}\` ${absent}`, 'condition-no-source')
-    return undefined
-  }
   const plain = names.length === 0 ? (PLAIN.get(base) ?? SCOPED.get(base)?.(scope)) : bracketKey(base, names)
   if (plain) return { ...plain, name: written }
   fault('key', unknownKey(written, base), 'condition-key')
@@ -242,6 +257,13 @@ export function compileKey(written: string, scope: ConditionScope, fault: Fault)
 function bracketKey(base: string, names: readonly string[]): Plain | undefined {
   const [name = '', second] = names
   if (base === 'user.claims' || base === 'request.auth.claims') return claim(...names)
+  if (base === 'request.body') {
+    return {
+      kind: 'claim',
+      read: ({ request }) => readBodyMember(request.http?.body, names),
+      present: ({ request }) => isBodyMember(request.http?.body, names),
+    }
+  }
   if (second !== undefined) return undefined
   switch (base) {
     case 'request.headers': {
@@ -280,7 +302,7 @@ function headerKey(header: string): Plain {
 
 function unknownKey(written: string, base: string): string {
   if (BRACKETED.includes(base)) {
-    const deep = base === 'user.claims' || base === 'request.auth.claims'
+    const deep = DEEP.has(base)
     return `\`${written}\` should be \`${base}[name]${deep ? '` or `' + base + '[outer][inner]' : ''}\``
   }
   if (PLAIN.has(base) || SCOPED.has(base) || OF_DEVICES.has(base)) return `\`${base}\` takes no brackets`
@@ -290,7 +312,6 @@ function unknownKey(written: string, base: string): string {
     ...SCOPED.keys(),
     ...BRACKETED,
     ...OF_DEVICES.keys(),
-    ...ABSENT.keys(),
     'client.country',
   ])
   return `no key \`${written}\`${nearest === undefined ? '' : `; did you mean \`${nearest}\`?`}`

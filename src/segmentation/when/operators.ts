@@ -1,6 +1,6 @@
 import { contains, parseAddress, parseRange, type Address, type AddressRange } from './address.js'
 import { claimTexts } from './claim-path.js'
-import type { Condition, Fault } from './schema.js'
+import type { Fault, KeyCondition } from './schema.js'
 import { conjunction, type Predicate } from './conjunction.js'
 import type { Key, Spelling } from './key.js'
 import type { Facts } from '../facts.js'
@@ -8,11 +8,11 @@ import { numberTests } from './number.js'
 import { compilePatterns, patternProblem } from './pattern.js'
 import { compileTime } from './time.js'
 
-type Operator = Exclude<keyof Condition, 'key' | 'zone'>
+export type Operator = Exclude<keyof KeyCondition, 'key' | 'cel' | 'zone'>
 
 const TEXT: readonly Operator[] = ['values', 'notValues', 'present']
 const ORDER: readonly Operator[] = ['above', 'below', 'atLeast', 'atMost', 'between']
-const ALL: readonly Operator[] = [...TEXT, 'is', ...ORDER, 'cidr']
+export const ALL: readonly Operator[] = [...TEXT, 'is', ...ORDER, 'cidr']
 
 const OPERATORS: { readonly [kind in Exclude<Key['kind'], 'time'>]: readonly Operator[] } = {
   text: TEXT,
@@ -32,7 +32,7 @@ const OPERATORS_OF_TIME: { readonly [part in Extract<Key, { kind: 'time' }>['par
   }
 
 /** Every operator of the condition must hold. Reports each that the key's kind doesn't take and each wrong value. */
-export function compileOperators(condition: Condition, key: Key, fault: Fault): Predicate {
+export function compileOperators(condition: KeyCondition, key: Key, fault: Fault): Predicate {
   const allowed = key.kind === 'time' ? OPERATORS_OF_TIME[key.part] : OPERATORS[key.kind]
   const used = ALL.filter((operator) => condition[operator] !== undefined)
   if (used.length === 0) {
@@ -56,13 +56,22 @@ export function compileOperators(condition: Condition, key: Key, fault: Fault): 
   return wrong.length > 0 ? () => undefined : conjunction(predicatesOf(condition, key, fault))
 }
 
-function predicatesOf(condition: Condition, key: Key, fault: Fault): Predicate[] {
+function predicatesOf(condition: KeyCondition, key: Key, fault: Fault): Predicate[] {
   if (key.kind === 'time') return compileTime(condition, key.part, fault)
-  const isPresent = (key.kind === 'text' && key.present) || ((facts: Facts) => key.read(facts) !== undefined)
-  return [...presence(condition, isPresent), ...comparisons(condition, key, fault)]
+  return [...presence(condition, presenceOf(key)), ...comparisons(condition, key, fault)]
 }
 
-function comparisons(condition: Condition, key: Exclude<Key, { kind: 'time' }>, fault: Fault): Predicate[] {
+/** Whether there is a value at all, readable or not. */
+export function presenceOf(key: Exclude<Key, { kind: 'time' }>): Predicate {
+  const given = key.kind === 'text' || key.kind === 'claim' ? key.present : undefined
+  return given ?? ((facts: Facts) => key.read(facts) !== undefined)
+}
+
+function comparisons(
+  condition: KeyCondition,
+  key: Exclude<Key, { kind: 'time' }>,
+  fault: Fault,
+): Predicate[] {
   switch (key.kind) {
     case 'text':
       return textTests(condition, fault, key.spelling).map((test) => on(key.read, test))
@@ -82,7 +91,7 @@ function comparisons(condition: Condition, key: Exclude<Key, { kind: 'time' }>, 
 
 /** A claim's type is known only from the token: where it is not what the operator compares, it can't be evaluated. */
 function claimPredicates(
-  condition: Condition,
+  condition: KeyCondition,
   read: Extract<Key, { kind: 'claim' }>['read'],
   fault: Fault,
 ): Predicate[] {
@@ -119,7 +128,7 @@ function on<T>(
   }
 }
 
-function presence({ present }: Condition, isPresent: Predicate): Predicate[] {
+function presence({ present }: KeyCondition, isPresent: Predicate): Predicate[] {
   if (present === undefined) return []
   return [
     (facts) => {
@@ -131,7 +140,7 @@ function presence({ present }: Condition, isPresent: Predicate): Predicate[] {
 
 type Test<T> = (value: T) => boolean
 
-function textTests(condition: Condition, fault: Fault, spelling?: Spelling): Test<string>[] {
+function textTests(condition: KeyCondition, fault: Fault, spelling?: Spelling): Test<string>[] {
   const tests: Test<string>[] = []
   const matches = patternsOf(condition, 'values', fault, spelling)
   const refuses = patternsOf(condition, 'notValues', fault, spelling)
@@ -140,7 +149,7 @@ function textTests(condition: Condition, fault: Fault, spelling?: Spelling): Tes
   return tests
 }
 
-function listTests(condition: Condition, fault: Fault): Test<readonly string[]>[] {
+function listTests(condition: KeyCondition, fault: Fault): Test<readonly string[]>[] {
   const tests: Test<readonly string[]>[] = []
   const matches = patternsOf(condition, 'values', fault)
   const refuses = patternsOf(condition, 'notValues', fault)
@@ -150,7 +159,7 @@ function listTests(condition: Condition, fault: Fault): Test<readonly string[]>[
 }
 
 function patternsOf(
-  condition: Condition,
+  condition: KeyCondition,
   field: 'values' | 'notValues',
   fault: Fault,
   spelling: Spelling = (value) => ({ value }),
@@ -168,7 +177,7 @@ function patternsOf(
   )
 }
 
-function addressTests(condition: Condition, fault: Fault): Test<Address>[] {
+function addressTests(condition: KeyCondition, fault: Fault): Test<Address>[] {
   const rangesOf = (field: 'values' | 'notValues' | 'cidr'): AddressRange[] | undefined =>
     condition[field]?.flatMap((written) => {
       if (field !== 'cidr' && !parseAddress(written)) {

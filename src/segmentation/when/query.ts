@@ -1,3 +1,5 @@
+import { decodeFormText } from '../../request/form.js'
+
 /** How often a parameter occurs, and its value where it occurs once. */
 export type QueryParameter = { readonly count: number; readonly value: string | undefined }
 
@@ -11,23 +13,12 @@ export function queryParameter(query: string, name: string): QueryParameter | un
   let found: string | undefined
   for (const pair of query.split('&')) {
     const equals = pair.indexOf('=')
-    const key = decode(equals < 0 ? pair : pair.slice(0, equals))
+    const key = decodeFormText(equals < 0 ? pair : pair.slice(0, equals))
     if (key === undefined) return undefined
     if (key !== name) continue
-    found = equals < 0 ? '' : decode(pair.slice(equals + 1))
+    found = equals < 0 ? '' : decodeFormText(pair.slice(equals + 1))
     if (found === undefined) return undefined
     count += 1
   }
   return { count, value: count === 1 ? found : undefined }
-}
-
-/** Source: WHATWG URL, application/x-www-form-urlencoded. */
-function decode(text: string): string | undefined {
-  if (!text.includes('%') && !text.includes('+')) return text
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch (error) {
-    if (error instanceof URIError) return undefined
-    throw error
-  }
 }

@@ -1,16 +1,29 @@
 import { Type, type Static } from '@sinclair/typebox'
 
+/** Longest expression, in UTF-8. */
+export const MAX_CEL_BYTES = 4096
+
 /**
- * One condition of `when`: a key and what must hold of its value; several operators in one condition all hold.
+ * One condition of `when`: an expression, or a key and what must hold of its value; several operators in one condition all hold.
  * Which operators a key takes is checked at load, by the key's kind. Source: FORMATS 1 "`when` keys".
  */
 export const ConditionSchema = Type.Object(
   {
-    key: Type.String({
-      minLength: 1,
-      maxLength: 512,
-      description: 'What is looked at, for example user.roles',
-    }),
+    key: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 512,
+        description: 'What is looked at, for example user.roles',
+      }),
+    ),
+    cel: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: MAX_CEL_BYTES,
+        description:
+          'Instead of a key: an expression over the same names, for example user.mfa && time.hour < 18',
+      }),
+    ),
     values: Type.Optional(
       Type.Array(Type.String(), { minItems: 1, description: 'One must match: exact, prefix* or *suffix' }),
     ),
@@ -39,6 +52,8 @@ export const ConditionSchema = Type.Object(
   { additionalProperties: false },
 )
 export type Condition = Static<typeof ConditionSchema>
+/** A condition without an expression. */
+export type KeyCondition = Condition & { readonly key: string }
 
 /** Where conditions are written. */
 export type ConditionScope = {

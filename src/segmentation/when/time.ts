@@ -1,5 +1,5 @@
 import { WEEKDAYS, zoneClock, type LocalTime } from './clock.js'
-import type { Condition, Fault } from './schema.js'
+import type { Fault, KeyCondition } from './schema.js'
 import type { Predicate } from './conjunction.js'
 import { numberTests } from './number.js'
 
@@ -42,7 +42,7 @@ const SCALES: { readonly [part in Part]: Scale } = {
 }
 
 /** Compiles a condition on time.*; the zone's clock is made here, once. */
-export function compileTime(condition: Condition, part: Part, fault: Fault): Predicate[] {
+export function compileTime(condition: KeyCondition, part: Part, fault: Fault): Predicate[] {
   const zone = condition.zone ?? 'UTC'
   const clock = zoneClock(zone)
   if (!clock) {
@@ -52,7 +52,7 @@ export function compileTime(condition: Condition, part: Part, fault: Fault): Pre
   return testsOf(condition, part, fault).map((test) => (facts) => test(SCALES[part].of(clock(facts.nowMs))))
 }
 
-function testsOf(condition: Condition, part: Part, fault: Fault): ((value: number) => boolean)[] {
+function testsOf(condition: KeyCondition, part: Part, fault: Fault): ((value: number) => boolean)[] {
   const scale = SCALES[part]
   const read = (field: 'values' | 'notValues' | 'between', written: string): number => {
     const value = scale.parse(written)
@@ -94,7 +94,7 @@ function parseHour(written: string): number | undefined {
 }
 
 /** Whole names or their first three letters, in any case. */
-function parseWeekday(written: string): number | undefined {
+export function parseWeekday(written: string): number | undefined {
   const name = written.toLowerCase()
   const index = WEEKDAYS.findIndex(
     (day) => day.toLowerCase() === name || day.slice(0, 3).toLowerCase() === name,
@@ -102,7 +102,7 @@ function parseWeekday(written: string): number | undefined {
   return index < 0 ? undefined : index
 }
 
-function parseDate(written: string): number | undefined {
+export function parseDate(written: string): number | undefined {
   if (!/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(written)) return undefined
   const time = Date.parse(`${written}T00:00:00Z`)
   const exists = Number.isFinite(time) && new Date(time).toISOString().startsWith(written)
@@ -114,7 +114,7 @@ function dateNumber(date: string): number {
 }
 
 /** Minutes since midnight; 24:00 ends a day. */
-function parseOfDay(written: string): number | undefined {
+export function parseOfDay(written: string): number | undefined {
   const [, hour, minute] = /^([01][0-9]|2[0-4]):([0-5][0-9])$/.exec(written) ?? []
   const minutes = Number(hour) * 60 + Number(minute)
   return minutes <= 24 * 60 ? minutes : undefined

@@ -250,10 +250,13 @@ test('one round tells unknown fields, bad values and broken references together'
   expect(codes.length).toBeGreaterThanOrEqual(5)
 })
 
-test('`cel` is said to be unsupported, and nothing else is said about it', () => {
-  const rule = '{ name: r, from: [{ any: true }], when: [{ cel: "user.mfa" }] }'
+test('what is wrong in `cel` is said where it is written', () => {
+  const rule = '{ name: r, from: [{ any: true }], when: [{ cel: "user.mfaa" }, {}] }'
   const text = service('a', `{ endpoints: [{ name: E, paths: [/e], methods: [GET] }], rules: [${rule}] }`)
   expect(problemsOf(text)).toEqual([
-    expect.stringMatching(/^0\.yaml:4:\d+: error: `cel` is not supported by this version \(not-supported\)$/),
+    expect.stringMatching(
+      /^0\.yaml:4:\d+: error: no key `user\.mfaa`; did you mean `user\.mfa`\? \(condition-key\)$/,
+    ),
+    expect.stringMatching(/^0\.yaml:4:\d+: error: a condition needs a `key` or `cel` \(missing-field\)$/),
   ])
 })

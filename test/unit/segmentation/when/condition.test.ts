@@ -74,8 +74,9 @@ describe('a condition that says nothing clear is refused at load', () => {
       fault: '0.values condition-value: `Germany` is no country such as DE (ISO 3166-1, two capitals)',
     },
     {
-      condition: { key: 'request.body[amount]', above: 3 },
-      fault: '0.key condition-no-source: `request.body[amount]` is not available in this version',
+      condition: { key: 'request.body', present: true },
+      fault:
+        '0.key condition-key: `request.body` should be `request.body[name]` or `request.body[outer][inner]`',
     },
     {
       condition: { key: 'user.roles' },
