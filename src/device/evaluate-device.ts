@@ -11,9 +11,11 @@ export type DeviceVerdict = {
   /** They go upstream. */
   readonly obligations: readonly Obligation[]
   readonly refusals: readonly Refusal[]
+  /** The authentication that the device's tier asks for; an adaptive rule that asks too is named before it. */
+  readonly stepUp: Refusal | undefined
 }
 
-const NOTHING: DeviceVerdict = { obligations: [], refusals: [] }
+const NOTHING: DeviceVerdict = { obligations: [], refusals: [], stepUp: undefined }
 const READ_ONLY: readonly Obligation[] = ['read-only']
 const NONE: readonly never[] = []
 
@@ -35,20 +37,24 @@ export function evaluateDevice(
   if (low && isWrite(call)) {
     refusals.push({ reason: 'device-read-only', message: 'a device of low trust may only read' })
   }
-  if (!device) return told(READ_ONLY, refusals, steps, 'the token claims low trust of its device')
+  if (!device)
+    return told(
+      { obligations: READ_ONLY, refusals, stepUp: undefined },
+      steps,
+      'the token claims low trust of its device',
+    )
   const { posture } = policy
   const bad = device.posture > posture.readOnlyAbove
   const ofUser = { ...call, user }
   refuseByPosture(ofUser, device, posture, refusals)
-  refuseByTier(ofUser, device, limits, refusals)
+  const stepUp = refuseByTier(ofUser, device, limits, refusals)
   const obligations = union(
     low ? READ_ONLY : NONE,
     bad ? posture.obligations : NONE,
     device.tier?.obligations ?? NONE,
   )
   return told(
-    obligations,
-    refusals,
+    { obligations, refusals, stepUp },
     steps,
     steps && `tier ${device.tier?.name ?? 'none'}, ${wordsOf(device, user)}`,
   )
@@ -81,14 +87,11 @@ function union(...lists: readonly (readonly Obligation[])[]): readonly Obligatio
   return saying.length > 1 ? [...new Set(saying.flat())] : (saying[0] ?? NONE)
 }
 
-function told(
-  obligations: readonly Obligation[],
-  refusals: readonly Refusal[],
-  steps: Steps,
-  passed: string | undefined,
-): DeviceVerdict {
-  for (const { message } of refusals) steps?.push({ step: 'device', outcome: 'fail', detail: message })
-  if (refusals.length === 0 && passed !== undefined)
-    steps?.push({ step: 'device', outcome: 'pass', detail: passed })
-  return { obligations, refusals }
+function told(verdict: DeviceVerdict, steps: Steps, passed: string | undefined): DeviceVerdict {
+  if (!steps) return verdict
+  const failed = verdict.stepUp ? [...verdict.refusals, verdict.stepUp] : verdict.refusals
+  for (const { message } of failed) steps.push({ step: 'device', outcome: 'fail', detail: message })
+  if (failed.length === 0 && passed !== undefined)
+    steps.push({ step: 'device', outcome: 'pass', detail: passed })
+  return verdict
 }

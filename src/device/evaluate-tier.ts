@@ -17,19 +17,22 @@ const RISK_OF_MFA = 50
 /** DataPolicies whose data `no-download-confidential` keeps in. Source: REQUIREMENTS D4. */
 const CONFIDENTIAL: ReadonlySet<string> = new Set(['confidential', 'restricted'])
 
-/** Adds what the device's tier refuses; a device without one is refused. Source: REQUIREMENTS D3. */
+/**
+ * Adds what the device's tier refuses; a device without one is refused. The result is the authentication that it asks for.
+ * Source: REQUIREMENTS D3.
+ */
 export function refuseByTier(
   call: UserCall,
   device: DeviceState,
   limits: AuthenticationLimits,
   refusals: Refusal[],
-): void {
+): Refusal | undefined {
   const { tier } = device
   const { user, endpoint, targetId } = call
   if (!tier) {
     const message = `no tier of the device policy is for this device; ${identityOf(device, user)}`
     refusals.push({ reason: 'device-tier', message })
-    return
+    return undefined
   }
   const refuse = (reason: 'device-tier' | 'device-read-only', why: string): void => {
     const message = `the device tier ${tier.name} ${why}; ${identityOf(device, user)}`
@@ -56,10 +59,9 @@ export function refuseByTier(
     refuse('device-tier', policy === undefined ? 'may not download' : `may not download ${policy} data`)
   }
   const stepUp = missingMfa(tier, call, limits)
-  if (stepUp) {
-    const message = `the device tier ${tier.name} asks for multi-factor authentication; ${identityOf(device, user)}`
-    refusals.push({ reason: 'step-up-required', message, rule: tier.name, ruleSource: tier.source, stepUp })
-  }
+  if (!stepUp) return undefined
+  const message = `the device tier ${tier.name} asks for multi-factor authentication; ${identityOf(device, user)}`
+  return { reason: 'step-up-required', message, rule: tier.name, ruleSource: tier.source, stepUp }
 }
 
 function mayNotDownload({ obligations }: DeviceTier, policy: string | undefined): boolean {

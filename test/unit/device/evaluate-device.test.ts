@@ -31,8 +31,10 @@ function verdictOf(policy: Policy, { record, ...known }: Known, steps?: Step[]):
 }
 
 /** `reason rule, … | obligation …` */
-function words({ refusals, obligations }: DeviceVerdict): string {
-  const refused = refusals.map(({ reason, rule }) => (rule === undefined ? reason : `${reason} ${rule}`))
+function words({ refusals, stepUp, obligations }: DeviceVerdict): string {
+  const refused = [...refusals, ...(stepUp ? [stepUp] : [])].map(({ reason, rule }) =>
+    rule === undefined ? reason : `${reason} ${rule}`,
+  )
   return `${refused.join(', ') || 'pass'} | ${obligations.join(' ')}`.trimEnd()
 }
 
@@ -314,7 +316,7 @@ describe('by tier', () => {
   })
 
   test('where a tier was written, and what it asks for', () => {
-    const [refusal] = verdictOf(tier('mfa: Required'), { record: told({}) }).refusals
+    const { stepUp: refusal } = verdictOf(tier('mfa: Required'), { record: told({}) })
     expect(refusal).toEqual({
       reason: 'step-up-required',
       message: 'the device tier t asks for multi-factor authentication; the device is managed',
