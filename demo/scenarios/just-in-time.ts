@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer } from '../calls.js'
 import type { Mesh } from '../mesh.js'
 import { laptopOf } from '../people.js'
@@ -87,17 +88,19 @@ const ISSUER = 'https://idp.example'
 
 const deviceIs =
   (status: 'compliant' | 'not-compliant') =>
-  (mesh: Mesh): Promise<Answer> =>
-    mesh.signal({
+  async (mesh: Mesh): Promise<Answer> => {
+    // Of two that are told in one second the worse one counts, and the laptop is mended in a later one.
+    if (status === 'compliant') await sleep(1005 - (Date.now() % 1000))
+    return mesh.signal({
       type: `${CAEP}/device-compliance-change`,
       subject: { format: 'complex', device: { format: 'iss_sub', iss: ISSUER, sub: laptopOf('dan') } },
       payload: {
-        // The second of two in one second would not be later, and then the worse one counts.
-        event_timestamp: Math.floor(Date.now() / 1000) + (status === 'compliant' ? 1 : 0),
+        event_timestamp: Math.floor(Date.now() / 1000),
         previous_status: status === 'compliant' ? 'not-compliant' : 'compliant',
         current_status: status,
       },
     })
+  }
 
 const endSessions = (mesh: Mesh): Promise<Answer> =>
   mesh.signal({
