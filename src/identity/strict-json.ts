@@ -1,3 +1,5 @@
+import { foldCase } from './fold-case.js'
+
 /** A JSON object as read here: own members only, so no name of a peer's meets a prototype. */
 export type JsonObject = { readonly [name: string]: unknown }
 
@@ -6,7 +8,21 @@ export type ParsedJson =
   /** `at`: UTF-16 units before it. */
   | { readonly ok: false; readonly problem: string; readonly at: number }
 
+/** Stands for a number that readers differ on, see `JsonReading`. */
+export const INEXACT: unique symbol = Symbol('inexact number')
+
+export type JsonReading = {
+  /**
+   * For what others read after us, by rules of their own: names in one object that differ in case alone are refused,
+   * and a number that a double doesn't hold as it is written, or an integer beyond 2^53, becomes `INEXACT`.
+   */
+  readonly forAnyReader?: boolean
+}
+
 const MAX_DEPTH = 32
+/** Characters of a number that is compared with what a double makes of it. */
+const MAX_EXACT = 64
+const DECIMAL = /^-?([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -15,8 +31,8 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * beyond IEEE doubles, nesting deeper than 32 and anything behind the value are refused, where JSON.parse would
  * pick a meaning. Objects have no prototype. Bad input is a result; no problem repeats the text. Source: RFC 8259, RFC 7493.
  */
-export function parseStrictJson(text: string): ParsedJson {
-  const reader = new Reader(text)
+export function parseStrictJson(text: string, { forAnyReader = false }: JsonReading = {}): ParsedJson {
+  const reader = new Reader(text, forAnyReader)
   const value = reader.value(0)
   return reader.problem === '' && reader.atEnd()
     ? { ok: true, value }
@@ -24,14 +40,14 @@ export function parseStrictJson(text: string): ParsedJson {
 }
 
 /** As `parseStrictJson`, from bytes that must be UTF-8 without a byte order mark. */
-export function parseStrictJsonBytes(bytes: Uint8Array): ParsedJson {
+export function parseStrictJsonBytes(bytes: Uint8Array, reading?: JsonReading): ParsedJson {
   let text: string
   try {
     text = UTF8.decode(bytes)
   } catch {
     return { ok: false, problem: 'not UTF-8', at: 0 }
   }
-  return parseStrictJson(text)
+  return parseStrictJson(text, reading)
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -41,11 +57,13 @@ export function isJsonObject(value: unknown): value is JsonObject {
 /** State of one reading; the first problem ends it. */
 class Reader {
   readonly #text: string
+  readonly #forAnyReader: boolean
   #at = 0
   problem = ''
 
-  constructor(text: string) {
+  constructor(text: string, forAnyReader: boolean) {
     this.#text = text
+    this.#forAnyReader = forAnyReader
   }
 
   get at(): number {
@@ -82,12 +100,15 @@ class Reader {
     const object: Record<string, unknown> = Object.create(null)
     this.#at += 1
     if (this.#take('}')) return object
+    const folded = this.#forAnyReader ? new Set<string>() : undefined
     do {
       this.#skipBlanks()
       if (this.#text[this.#at] !== '"') return this.#fail('a member has no name')
       const name = this.#string()
       if (name === undefined) return undefined
       if (name in object) return this.#fail('a member occurs twice')
+      if (folded && folded.size === folded.add(foldCase(name)).size)
+        return this.#fail('two members differ in case alone')
       if (!this.#take(':')) return this.#fail('a member has no value')
       object[name] = this.value(depth + 1)
       if (this.problem !== '') return undefined
@@ -136,13 +157,14 @@ class Reader {
       : this.#fail('half a surrogate pair')
   }
 
-  #number(): number | undefined {
+  #number(): number | typeof INEXACT | undefined {
     NUMBER.lastIndex = this.#at
     const text = NUMBER.exec(this.#text)?.[0]
     if (text === undefined) return this.#fail('not a JSON value')
     this.#at += text.length
     const number = Number(text)
-    return Number.isFinite(number) ? number : this.#fail('a number that is too large')
+    if (!Number.isFinite(number)) return this.#fail('a number that is too large')
+    return this.#forAnyReader && !isExact(text, number) ? INEXACT : number
   }
 
   #word<T>(word: string, value: T): T | undefined {
@@ -170,4 +192,20 @@ class Reader {
     this.problem ||= problem
     return undefined
   }
+}
+
+/** Whether a double holds the number as it is written, up to zeros at its ends. */
+function isExact(text: string, number: number): boolean {
+  if (Number.isInteger(number) && !Number.isSafeInteger(number)) return false
+  if (text.length <= 15 && !/[eE]/.test(text)) return true
+  return text.length <= MAX_EXACT && plainDecimal(text) === plainDecimal(String(number))
+}
+
+/** The same for all ways of writing one number. */
+function plainDecimal(text: string): string {
+  const [, whole = '', fraction = '', exponent = '0'] = DECIMAL.exec(text) ?? []
+  const digits = (whole + fraction).replace(/^0+/, '')
+  const shortest = digits.replace(/0+$/, '')
+  if (shortest === '') return '0'
+  return `${shortest}e${Number(exponent) - fraction.length + digits.length - shortest.length}`
 }

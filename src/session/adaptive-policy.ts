@@ -16,7 +16,7 @@ export type CompiledRule = {
   readonly effect: (typeof EFFECTS)[number]
   readonly factor: string
   readonly mode: Mode | undefined
-  /** A condition on the user, the session or the device: without a user the rule says nothing. */
+  /** A condition on the user, the session or the device: of them the rule says nothing without a user. */
   readonly ofUser: boolean
   /** A condition on the device, which has been as it is since some time. */
   readonly ofDevice: boolean
@@ -48,11 +48,11 @@ export type AdaptiveVerdict = {
  * StepUp match. A step-up asks a user; a call without one is denied in its place.
  */
 export function evaluateAdaptive(policy: AdaptivePolicy, facts: Facts, steps?: Steps): AdaptiveVerdict {
-  const targetMode = facts.endpoint?.mode ?? facts.target.mode
+  const targetMode = modeOf(facts)
   let refusal: Refusal | undefined
   let shadowed: Refusal | undefined
   for (const rule of policy.rules) {
-    if (!matches(rule, facts, targetMode)) continue
+    if (!matches(rule, facts)) continue
     const found = findingOf(rule, facts, policy)
     steps?.push({
       step: 'adaptive',
@@ -68,13 +68,41 @@ export function evaluateAdaptive(policy: AdaptivePolicy, facts: Facts, steps?: S
   return { refusal, shadowed }
 }
 
-function matches(rule: CompiledRule, facts: Facts, targetMode: Mode): boolean {
-  if (rule.ofUser && !facts.identity.user) return false
-  if (rule.ofRisk && facts.riskScore === undefined && targetMode === 'Observe') return false
-  if (rule.ofCountry && !facts.client.isPublic) return false
+function matches(rule: CompiledRule, facts: Facts): boolean {
   const unknown = rule.effect !== 'Allow'
-  return (!rule.to || rule.to.some((to) => isMeant(to, facts, unknown))) && (rule.when(facts) ?? unknown)
+  if (rule.to && !rule.to.some((to) => isMeant(to, facts, unknown))) return false
+  return rule.when(facts) ?? (unknown && !isSilent(rule, facts))
 }
+
+/** Of which keys adaptive rules say nothing for a call: a condition on one can't be evaluated, on its presence neither. */
+export function saysNothing(key: string, facts: Facts): boolean {
+  return isSilent(aboutOf([key]), facts)
+}
+
+/**
+ * Whether a call lacks what such conditions are about and nobody can hold it against the caller: only what holds without
+ * it counts then, as the other side of an `||` does.
+ */
+function isSilent({ ofUser, ofRisk, ofCountry }: About, facts: Facts): boolean {
+  return (
+    (ofUser && !facts.identity.user) ||
+    (ofRisk && facts.riskScore === undefined && modeOf(facts) === 'Observe') ||
+    (ofCountry && !facts.client.isPublic)
+  )
+}
+
+type About = Pick<CompiledRule, 'ofUser' | 'ofRisk' | 'ofCountry'>
+
+/** What conditions on these keys are about. */
+export function aboutOf(keys: readonly string[]): About {
+  return {
+    ofUser: keys.some((key) => /^(?:user|session|device|request\.auth)\./.test(key)),
+    ofRisk: keys.some((key) => key.startsWith('risk.')),
+    ofCountry: keys.includes('client.country'),
+  }
+}
+
+const modeOf = ({ endpoint, target }: Facts): Mode => endpoint?.mode ?? target.mode
 
 function isMeant({ concerns, request }: To, facts: Facts, unknown: boolean): boolean {
   return (concerns(compiledService(facts.target.service)) ?? unknown) && matchRequest(request, facts)

@@ -5,7 +5,7 @@ import { parseDurationMs } from '../schema/units.js'
 import type { Directory } from '../segmentation/directory.js'
 import { compileTo } from '../segmentation/to.js'
 import { compileConditions, keysOf, type Report } from '../segmentation/when/condition.js'
-import type { AdaptivePolicy, CompiledRule } from './adaptive-policy.js'
+import { aboutOf, type AdaptivePolicy, type CompiledRule, saysNothing } from './adaptive-policy.js'
 import type { AdaptivePolicySchema, AdaptiveRule } from './adaptive-schema.js'
 
 /** A document that fits its schema, where its parts were written, and where its faults go. */
@@ -113,15 +113,13 @@ function compileRule(
     name,
     source,
     to: rule.to?.map((element, index) => compileTo(element, true, [...at, 'to', index], directory, report)),
-    when: compileConditions(when, [...at, 'when'], report, scope),
+    when: compileConditions(when, [...at, 'when'], report, { ...scope, saysNothing }),
     effect: then,
     factor: factor ?? 'mfa',
     mode,
-    ofUser: keys.some((key) => /^(?:user|session|device|request\.auth)\./.test(key)),
+    ...aboutOf(keys),
     riskAbove: riskAbove(when),
     ofDevice: keys.some((key) => key.startsWith('device.')),
-    ofRisk: keys.some((key) => key.startsWith('risk.')),
-    ofCountry: keys.includes('client.country'),
   }
 }
 

@@ -9,6 +9,28 @@ export function readClaim(claims: unknown, path: readonly string[]): unknown {
   return value ?? undefined
 }
 
+/**
+ * Whether there is something at the end of the path, null being nothing. Undefined where a step leads into what is
+ * neither an object nor absent, as a list is, or where `isAmbiguous` says so of an object without the name.
+ */
+export function hasClaim(
+  claims: unknown,
+  path: readonly string[],
+  isAmbiguous?: (object: object, name: string) => boolean,
+): boolean | undefined {
+  let value: unknown = claims
+  for (const name of path) {
+    if (value === undefined || value === null) return false
+    let member: unknown
+    if (value instanceof Map) member = value.get(name)
+    else if (!isRecord(value)) return undefined
+    else if (Object.hasOwn(value, name)) member = value[name]
+    if (member === undefined && isAmbiguous?.(value, name)) return undefined
+    value = member
+  }
+  return value !== undefined && value !== null
+}
+
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

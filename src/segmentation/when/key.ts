@@ -3,7 +3,8 @@ import { nearestName } from '../../schema/nearest-name.js'
 import type { Facts } from '../facts.js'
 import { parseAddress, type Address } from './address.js'
 import { isBodyMember, readBodyMember } from './body-member.js'
-import { readClaim } from './claim-path.js'
+import { hasClaim, readClaim } from './claim-path.js'
+import type { Predicate } from './conjunction.js'
 import type { ConditionScope, Fault } from './schema.js'
 import { queryParameter } from './query.js'
 
@@ -17,17 +18,19 @@ type TextKey = {
   readonly kind: 'text'
   readonly read: Read<string>
   readonly spelling?: Spelling
-  /** Where a value that can't be read is still there: repeated or malformed. */
-  readonly present?: Read<boolean>
 }
 
 /** A key of `when`, resolved: its kind decides the operators it takes. Reading gives undefined where there is no one value. */
-export type Key = { readonly name: string } & (
+export type Key = {
+  readonly name: string
+  /** Where a value that can't be read is still there (repeated, malformed), or nobody can tell whether there is one. */
+  readonly present?: Read<boolean>
+} & (
   | TextKey
   | { readonly kind: 'list'; readonly read: Read<readonly string[]> }
   | { readonly kind: 'number'; readonly read: Read<number>; readonly range: Range }
   | { readonly kind: 'boolean'; readonly read: Read<boolean> }
-  | { readonly kind: 'claim'; readonly read: Read<unknown>; readonly present?: Read<boolean> }
+  | { readonly kind: 'claim'; readonly read: Read<unknown> }
   | { readonly kind: 'address'; readonly read: Read<Address> }
   | { readonly kind: 'time'; readonly part: 'hour' | 'weekday' | 'date' | 'ofDay' }
 )
@@ -50,6 +53,7 @@ const claim = (...path: string[]) => {
       const value = readClaim(user.claims, path)
       return spaced && typeof value === 'string' ? value.split(' ') : value
     }),
+    present: ({ identity }: Facts) => (identity.user ? hasClaim(identity.user.claims, path) : false),
   } as const
 }
 const time = (part: 'hour' | 'weekday' | 'date' | 'ofDay') => ({ kind: 'time', part }) as const
@@ -223,9 +227,24 @@ export function keyShape(base: string): 'plain' | 'named' | 'deep' | undefined {
 }
 
 /** All that stands under a deep key, such as the whole body. */
-export function wholeKey(base: string): Key | undefined {
+export function wholeKey(base: string, scope: ConditionScope): Key | undefined {
   const read = DEEP.get(base)
-  return read && { name: base, kind: 'claim', read }
+  if (!read) return undefined
+  const present =
+    base === 'request.body' ? ({ request }: Facts) => isBodyMember(request.http?.body, []) : undefined
+  return within({ name: base, kind: 'claim', read, ...(present && { present }) }, scope)
+}
+
+/** Whether there is a value at all, readable or not. */
+export function presenceOf(key: Exclude<Key, { kind: 'time' }>): Predicate {
+  return key.present ?? ((facts: Facts) => key.read(facts) !== undefined)
+}
+
+/** The key as it is where it is written: of what nothing is said there, nobody can tell whether it is present. */
+function within(key: Key, { saysNothing }: ConditionScope): Key {
+  if (!saysNothing || key.kind === 'time') return key
+  const present = presenceOf(key)
+  return { ...key, present: (facts) => (saysNothing(key.name, facts) ? undefined : present(facts)) }
 }
 
 const KEY = /^([a-zA-Z.]+)((?:\[[^[\]]+\])*)$/
@@ -233,6 +252,11 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 
 /** Reports and gives undefined for a key that is unknown, malformed or without a source. */
 export function compileKey(written: string, scope: ConditionScope, fault: Fault): Key | undefined {
+  const key = findKey(written, scope, fault)
+  return key && within(key, scope)
+}
+
+function findKey(written: string, scope: ConditionScope, fault: Fault): Key | undefined {
   const [, base = '', brackets = ''] = KEY.exec(written) ?? []
   const names = brackets === '' ? [] : brackets.slice(1, -1).split('][')
   if (base === 'client.country' && names.length === 0) {

@@ -2,8 +2,7 @@ import { contains, parseAddress, parseRange, type Address, type AddressRange } f
 import { claimTexts } from './claim-path.js'
 import type { Fault, KeyCondition } from './schema.js'
 import { conjunction, type Predicate } from './conjunction.js'
-import type { Key, Spelling } from './key.js'
-import type { Facts } from '../facts.js'
+import { type Key, presenceOf, type Spelling } from './key.js'
 import { numberTests } from './number.js'
 import { compilePatterns, patternProblem } from './pattern.js'
 import { compileTime } from './time.js'
@@ -59,12 +58,6 @@ export function compileOperators(condition: KeyCondition, key: Key, fault: Fault
 function predicatesOf(condition: KeyCondition, key: Key, fault: Fault): Predicate[] {
   if (key.kind === 'time') return compileTime(condition, key.part, fault)
   return [...presence(condition, presenceOf(key)), ...comparisons(condition, key, fault)]
-}
-
-/** Whether there is a value at all, readable or not. */
-export function presenceOf(key: Exclude<Key, { kind: 'time' }>): Predicate {
-  const given = key.kind === 'text' || key.kind === 'claim' ? key.present : undefined
-  return given ?? ((facts: Facts) => key.read(facts) !== undefined)
 }
 
 function comparisons(

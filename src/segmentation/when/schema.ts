@@ -1,4 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
+import type { Facts } from '../facts.js'
 
 /** Longest expression, in UTF-8. */
 export const MAX_CEL_BYTES = 4096
@@ -65,6 +66,8 @@ export type ConditionScope = {
   readonly hasPlaces: boolean
   /** Whether an inventory of devices is kept, which `device.managed`, `device.tier` and `device.risk` need. */
   readonly hasDevices: boolean
+  /** Of which keys a condition says nothing for such facts; `present` can't be evaluated of them then. */
+  readonly saysNothing?: ((key: string, facts: Facts) => boolean) | undefined
 }
 
 /** Takes what is wrong with one condition: the field, what to say of it, and a stable code. */

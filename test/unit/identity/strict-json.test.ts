@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { parseStrictJson } from '../../../src/identity/strict-json.js'
+import { INEXACT, parseStrictJson } from '../../../src/identity/strict-json.js'
 
 describe('parseStrictJson refuses', () => {
   test.each([
@@ -82,4 +82,53 @@ test('what parseStrictJson accepts, JSON.parse accepts: mutations of a token pay
     }
   }
   expect(accepted).toBeGreaterThan(100)
+})
+
+describe('for any reader', () => {
+  const read = (text: string) => parseStrictJson(text, { forAnyReader: true })
+  test.each([
+    '{"a":1,"A":1}',
+    '{"x":[{"role":1,"b":2,"roLe":3}]}',
+    '{"k":1,"\u212a":1}',
+    '{"\u017f":1,"S":1}',
+    '{"\u03c3":1,"\u03c2":1}',
+  ])('%s is refused, for tokens it is read', (text) => {
+    expect(read(text)).toMatchObject({ ok: false, problem: 'two members differ in case alone' })
+    expect(parseStrictJson(text)).toEqual({ ok: true, value: JSON.parse(text) })
+  })
+
+  test.each([
+    '9007199254740992',
+    '9007199254740993',
+    '-9007199254740993',
+    '18446744073709551615',
+    '1e16',
+    '1e300',
+    '9007199254740991.5',
+    '0.1000000000000000055511151231257827',
+    '1.00000000000000000001',
+    '1e-400',
+    '0.00000000000000000000000000000000000000000000000000000000000000001',
+  ])('%s becomes no number, for tokens it is one', (text) => {
+    expect(read(`[${text},1]`)).toEqual({ ok: true, value: [INEXACT, 1] })
+    expect(parseStrictJson(text)).toEqual({ ok: true, value: Number(text) })
+  })
+
+  test.each([
+    '0',
+    '-0',
+    '0.0',
+    '0e99',
+    '9007199254740991',
+    '-9007199254740991',
+    '1.50',
+    '1e3',
+    '1.5E-7',
+    '0.30000000000000004',
+    '12345678.000000000000',
+    '100000000000000.5',
+    '5e-324',
+  ])('%s stays as it is', (text) => {
+    expect(read(text)).toEqual({ ok: true, value: Number(text) })
+  })
 })

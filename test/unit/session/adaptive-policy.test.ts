@@ -161,6 +161,54 @@ describe('own rules', () => {
       expected: 'adaptive-deny u',
     },
     {
+      name: 'the half of a condition that holds without a user',
+      rules: `{ name: c, when: [{ cel: "request.method == 'POST' || user.claims['x'] == 'y'" }], then: Deny }`,
+      known: { user: undefined },
+      expected: 'adaptive-deny c',
+    },
+    {
+      name: 'the half that holds without a country',
+      rules: `{ name: c, when: [{ cel: "request.method == 'POST' || client.country == 'KP'" }], then: Deny }`,
+      known: { client: { ip: '10.0.0.1', country: undefined, isPublic: false } },
+      expected: 'adaptive-deny c',
+    },
+    {
+      name: 'the half that holds without risk in Observe',
+      rules: `{ name: c, when: [{ cel: "request.method == 'POST' || risk.score > 50.0" }], then: Deny }`,
+      known: { riskScore: undefined, endpoint: anEndpoint({ mode: 'Observe' }) },
+      expected: 'adaptive-deny c',
+    },
+    {
+      name: 'a half that does not hold without a user',
+      rules: `{ name: c, when: [{ cel: "request.method == 'GET' || user.claims['x'] == 'y'" }], then: Deny }`,
+      known: { user: undefined },
+      expected: undefined,
+    },
+    {
+      name: 'a half beside a condition on the user',
+      rules: `{ name: c, when: [{ cel: "request.method == 'POST'" }, { key: user.mfa, is: false }], then: Deny }`,
+      known: { user: undefined },
+      expected: undefined,
+    },
+    {
+      name: 'what a user that is not there lacks',
+      rules: '{ name: u, when: [{ key: user.email, present: false }], then: Deny }',
+      known: { user: undefined },
+      expected: undefined,
+    },
+    ...['!has(user.claims.x)', '!has(user.claims)', '!has(user.email)', '!has(device.id)'].map((cel) => ({
+      name: `${cel} without a user`,
+      rules: `{ name: u, when: [{ cel: "${cel}" }], then: Deny }`,
+      known: { user: undefined },
+      expected: undefined,
+    })),
+    {
+      name: 'what a user lacks',
+      rules:
+        '{ name: u, when: [{ cel: "!has(user.claims.x)" }, { key: user.email, present: false }], then: Deny }',
+      expected: 'adaptive-deny u',
+    },
+    {
       name: 'a Deny in Shadow hides no StepUp',
       rules: `{ name: s, then: Deny, mode: Shadow }, ${push}`,
       expected: 'step-up-required p push / adaptive-deny s',

@@ -2,7 +2,7 @@ import { nearestName } from '../../../schema/nearest-name.js'
 import { keyShape, ROOTS, type Spelling } from '../key.js'
 import type { ConditionScope } from '../schema.js'
 import { type Applied, applyFunction, applyOperator, isComparison, type Typed } from './apply.js'
-import { TICK } from './functions.js'
+import { HAS, LIST_ALONE, TICK } from './functions.js'
 import { call, constant, ident, integer, text } from './expr.js'
 import { pathOf, resolve, textConstant } from './resolve.js'
 import { canBeSame, FUNCTIONS, inWords, isList, MACROS, METHODS } from './signatures.js'
@@ -106,11 +106,10 @@ export class CelChecker {
         const message = `\`.${exprKind.value.field}\`: ${inWords([operand.kind])} has no members`
         return this.#refuse(expr, message, 'condition-cel')
       }
+      const { field, testOnly } = exprKind.value
+      if (testOnly) return { kind: 'bool', expr: call(expr, HAS, [operand.expr, text(expr, field)]) }
       const value = { ...exprKind.value, operand: operand.expr }
-      return {
-        kind: exprKind.value.testOnly ? 'bool' : 'dyn',
-        expr: { ...expr, exprKind: { case: 'selectExpr', value } },
-      }
+      return { kind: 'dyn', expr: { ...expr, exprKind: { case: 'selectExpr', value } } }
     }
     const written = childrenOf(expr)[1]
     if (!written) return { expr, kind: 'dyn' }
@@ -255,7 +254,7 @@ export class CelChecker {
     const parts = BigInt(countOf(goesOn) + countOf(step))
     const value: Comprehension = {
       ...loop,
-      iterRange: range.expr,
+      iterRange: range.kind === 'dyn' ? call(iterRange, LIST_ALONE, [range.expr]) : range.expr,
       accuInit: start.expr,
       loopCondition: call(loopCondition, TICK, [goesOn, integer(loopCondition, parts)]),
       loopStep: step,

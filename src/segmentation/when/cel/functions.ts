@@ -7,12 +7,15 @@ import {
   isCelList,
   isCelMap,
   listType,
+  mapType,
 } from '@bufbuild/cel'
 import { compilePattern } from './pattern.js'
 import { spend } from './steps.js'
+import { hasMember } from './value.js'
 
 const { BOOL, DOUBLE, DYN, INT, STRING } = CelScalar
 const LIST = listType(DYN)
+const MAP = mapType(DYN, DYN)
 /** Of a text that `+` makes, in UTF-16 units. */
 const MAX_TEXT = 64 * 1024
 const INTEGER = /^-?[0-9]{1,19}$/
@@ -20,6 +23,24 @@ const DECIMAL = /^-?[0-9]{1,32}(?:\.[0-9]{1,32})?(?:[eE][+-]?[0-9]{1,3})?$/
 
 /** Called before each round of a macro with the number of its parts. */
 export const TICK = '@tick'
+/** What a macro goes through where that is known only from the request: of an object CEL would take the names. */
+export const LIST_ALONE = '@list'
+/** `has()` of a value's member. */
+export const HAS = '@has'
+
+/** Made once: an error is a stack. */
+const INCOMPARABLE = new Error('values of different kinds')
+const NOT_A_LIST = new Error('not a list')
+const NO_MEMBERS = new Error('not an object')
+const OTHER_SPELLING = new Error('only another spelling of the name is there')
+
+/** Of texts; the library's don't count their steps. */
+const COMPARISONS: readonly (readonly [string, (left: string, right: string) => boolean])[] = [
+  ['_<_', (left, right) => left < right],
+  ['_<=_', (left, right) => left <= right],
+  ['_>_', (left, right) => left > right],
+  ['_>=_', (left, right) => left >= right],
+]
 
 /**
  * The language as conditions have it. What can take long counts its steps, and texts become numbers only where they
@@ -31,12 +52,37 @@ export const ENVIRONMENT: ReturnType<typeof celEnv> = celEnv({
       spend(Number(parts))
       return goesOn
     }),
-    celFunc('_==_', [DYN, DYN], BOOL, isSame),
-    celFunc('_!=_', [DYN, DYN], BOOL, (left, right) => !isSame(left, right)),
-    celFunc('@in', [DYN, LIST], BOOL, (value, list) => {
-      for (const item of list) if (isSame(item, value)) return true
-      return false
+    celFunc(LIST_ALONE, [DYN], LIST, (value) => {
+      if (!isCelList(value)) throw NOT_A_LIST
+      return value
     }),
+    celFunc(HAS, [DYN, STRING], BOOL, (value, name) => {
+      if (!isCelMap(value)) throw NO_MEMBERS
+      return known(hasMember(value, name), OTHER_SPELLING)
+    }),
+    celFunc('_==_', [DYN, DYN], BOOL, (left, right) => known(isSame(left, right), INCOMPARABLE)),
+    celFunc('_!=_', [DYN, DYN], BOOL, (left, right) => !known(isSame(left, right), INCOMPARABLE)),
+    ...COMPARISONS.map(([name, holds]) =>
+      celFunc(name, [STRING, STRING], BOOL, (left, right) => {
+        spend(Math.min(left.length, right.length) / 256)
+        return holds(left, right)
+      }),
+    ),
+    celFunc('@in', [DYN, LIST], BOOL, (value, list) => {
+      let isIn: boolean | undefined = false
+      for (const item of list) {
+        const same = isSame(item, value)
+        if (same) return true
+        if (same === undefined) isIn = undefined
+      }
+      return known(isIn, INCOMPARABLE)
+    }),
+    celFunc('@in', [STRING, MAP], BOOL, (name, map) => known(hasMember(map, name), OTHER_SPELLING)),
+    ...[BOOL, INT, DOUBLE].map((kind) =>
+      celFunc('@in', [kind, MAP], BOOL, () => {
+        throw INCOMPARABLE
+      }),
+    ),
     celFunc('_+_', [STRING, STRING], STRING, (left, right) => {
       const length = left.length + right.length
       if (length > MAX_TEXT) throw new Error('a text that is too long')
@@ -53,6 +99,14 @@ export const ENVIRONMENT: ReturnType<typeof celEnv> = celEnv({
     celMethod('contains', STRING, [STRING], BOOL, function (part) {
       spend((this.length * part.length) / 256)
       return this.includes(part)
+    }),
+    celMethod('startsWith', STRING, [STRING], BOOL, function (part) {
+      spend(part.length / 256)
+      return this.startsWith(part)
+    }),
+    celMethod('endsWith', STRING, [STRING], BOOL, function (part) {
+      spend(part.length / 256)
+      return this.endsWith(part)
     }),
     celMethod('matches', STRING, [STRING], BOOL, function (text) {
       const pattern = compilePattern(text)
@@ -90,29 +144,48 @@ function codePoints(text: string): bigint {
   return BigInt(count)
 }
 
-/** CEL's equality of what conditions can hold: numbers across their types, lists and maps by what is in them. */
-function isSame(left: CelValue, right: CelValue): boolean {
+/**
+ * Equality of what conditions can hold: numbers across their types, lists and maps by what is in them. Undefined for
+ * values of different kinds, where CEL says false: `role != 'admin'` must not hold of `["admin"]`. Null has no kind.
+ */
+function isSame(left: CelValue, right: CelValue): boolean | undefined {
   spend(1)
   if (typeof left === 'string' && typeof right === 'string') {
     spend(Math.min(left.length, right.length) / 256)
     return left === right
   }
   if (isNumeric(left) && isNumeric(right)) return Number(left) === Number(right) && exactly(left, right)
-  if (isCelList(left)) {
-    if (!isCelList(right) || left.size !== right.size) return false
-    for (let at = 0; at < left.size; at += 1) if (!isSameAt(left.get(at), right.get(at))) return false
-    return true
+  if (left === null || right === null) return left === right
+  if (isCelList(left) && isCelList(right)) {
+    if (left.size !== right.size) return false
+    let same: boolean | undefined = true
+    for (let at = 0; at < left.size && same !== false; at += 1)
+      same = both(same, isSameAt(left.get(at), right.get(at)))
+    return same
   }
-  if (isCelMap(left)) {
-    if (!isCelMap(right) || left.size !== right.size) return false
-    for (const [name, value] of left) if (!isSameAt(value, right.get(name))) return false
-    return true
+  if (isCelMap(left) && isCelMap(right)) {
+    if (left.size !== right.size) return false
+    let same: boolean | undefined = true
+    for (const [name, value] of left) {
+      same = both(same, isSameAt(value, right.get(name)))
+      if (same === false) return false
+    }
+    return same
   }
-  return left === right
+  return typeof left === 'boolean' && typeof right === 'boolean' ? left === right : undefined
 }
 
-function isSameAt(left: CelValue | undefined, right: CelValue | undefined): boolean {
+function isSameAt(left: CelValue | undefined, right: CelValue | undefined): boolean | undefined {
   return left !== undefined && right !== undefined && isSame(left, right)
+}
+
+function both(all: boolean | undefined, one: boolean | undefined): boolean | undefined {
+  return one === true ? all : one
+}
+
+function known(value: boolean | undefined, otherwise: Error): boolean {
+  if (value === undefined) throw otherwise
+  return value
 }
 
 function isNumeric(value: CelValue): value is number | bigint {

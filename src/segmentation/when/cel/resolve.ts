@@ -59,7 +59,8 @@ export function resolve(
     fault(`\`${base}\` has no member '${bad}'`, 'condition-key')
     return undefined
   }
-  if (shape === 'deep') return keep(names.length === 0 ? wholeKey(base) : compile(bracketed(base, names)), [])
+  if (shape === 'deep')
+    return keep(names.length === 0 ? wholeKey(base, scope) : compile(bracketed(base, names)), [])
   return keep(compile(bracketed(base, names.slice(0, 1))), rest.slice(1))
 }
 

@@ -1,4 +1,5 @@
-import { celList, celMap, type CelInput } from '@bufbuild/cel'
+import { celList, celMap, type CelInput, type CelMap } from '@bufbuild/cel'
+import { isSpeltOtherwise } from '../body-member.js'
 import { MAX_ELEMENTS } from './syntax.js'
 
 /** What was converted before: bodies and claims are read by several conditions, or several times by one. */
@@ -20,6 +21,16 @@ export function celValue(value: unknown): CelInput | undefined {
   return known.value
 }
 
+/** The objects that maps were made of. */
+const objects = new WeakMap<object, object>()
+
+/** Whether the map has a member of this name; undefined where it has but another spelling of it. */
+export function hasMember(map: CelMap, name: string): boolean | undefined {
+  if (map.has(name)) return true
+  const object = objects.get(map)
+  return object && !isSpeltOtherwise(object, name) ? false : undefined
+}
+
 function container(value: object): CelInput | undefined {
   if (Array.isArray(value)) {
     const items = all(value)
@@ -27,7 +38,10 @@ function container(value: object): CelInput | undefined {
   }
   const entries = value instanceof Map ? [...value] : Object.entries(value)
   const values = all(entries.map(([, member]): unknown => member))
-  return values && celMap(new Map(entries.map(([name], index) => [String(name), values[index] ?? null])))
+  if (!values) return undefined
+  const map = celMap(new Map(entries.map(([name], index) => [String(name), values[index] ?? null])))
+  objects.set(map, value)
+  return map
 }
 
 function all(values: readonly unknown[]): CelInput[] | undefined {

@@ -180,6 +180,36 @@ describe('what can not be evaluated is undefined', () => {
     ['request.body.amount > 10', withBody([{ amount: 11 }])],
     ['request.body.constructor == 1', withBody({})],
     ['request.body.items[1] == 1', withBody({ items: [1] })],
+    ['!has(request.body)', { http: aCall() }],
+    ['!has(request.body.admin)', withBody([{ admin: true }])],
+    ['!has(request.body.params.admin)', withBody({ params: [{ admin: true }] })],
+    ['!has(request.body.params.admin)', withBody({ params: 'x' })],
+    ["!('admin' in request.body)", withBody([{ admin: true }])],
+    ["!('admin' in request.body.params)", withBody({ params: [{ admin: true }] })],
+    ["!('admin' in request.body.params)", withBody({ params: 'admin' })],
+    ['request.body.items.all(i, !has(i.admin))', withBody({ items: [[{ admin: true }]] })],
+    ['!has(user.claims.org.admin)', { user: aUser({ claims: { org: [{ admin: true }] } }) }],
+    ['!has(request.body.admin)', withBody({ Admin: true })],
+    ['!has(request.body.params.admin)', withBody({ Params: { admin: true } })],
+    ["!('admin' in request.body)", withBody({ ADMIN: true })],
+    ["!('task' in request.body)", withBody({ 'ta\u017f\u212a': true })],
+    ['request.body.items.all(i, !has(i.admin))', withBody({ items: [{ aDmin: true }] })],
+    ["request.body.role != 'admin'", withBody({ role: ['admin'] })],
+    ["!(request.body.role == 'admin')", withBody({ role: { name: 'admin' } })],
+    ['!(request.body.admin == true)', withBody({ admin: 'true' })],
+    ['request.body.admin != true', withBody({ admin: 1 })],
+    ["request.body.level != '5'", withBody({ level: 5 })],
+    ["!(request.body.role in ['admin', 'root'])", withBody({ role: ['admin'] })],
+    ["!('admin' in request.body.roles)", withBody({ roles: [['admin']] })],
+    ["!(request.body.roles.exists(r, r == 'admin'))", withBody({ roles: ['x', ['admin']] })],
+    ["request.body.roles != ['admin']", withBody({ roles: [['admin']] })],
+    ['request.body.a != request.body.b', withBody({ a: { r: 'x' }, b: { r: ['x'] } })],
+    ['!(1 in request.body.a)', withBody({ a: { 1: 1 } })],
+    ["user.claims.role != 'admin'", { user: aUser({ claims: { role: ['admin'] } }) }],
+    ["request.body.roles.all(r, r != 'admin')", withBody({ roles: { 0: 'admin' } })],
+    ["!request.body.exists(r, r == 'admin')", withBody({ role: 'admin' })],
+    ['user.claims.roles.all(r, r != "admin")', { user: aUser({ claims: { roles: {} } }) }],
+    ["request.body.list.all(l, l.all(r, r != 'admin'))", withBody({ list: [{ 0: 'admin' }] })],
     [
       'request.body.a.contains(request.body.b)',
       withBody({ a: 'a'.repeat(20_000), b: `${'a'.repeat(10_000)}b` }),
@@ -285,9 +315,33 @@ describe('an expression is what CEL makes of it', () => {
     ["user.roles.exists(r, ['admin', 'root'].exists(s, s == r))", true],
     ['user.mfa ? risk.score < 30 : false', false],
     ['size("añ𝒳") == 3', true],
-    ['request.body.params == request.body.params && request.body.params != request.body.big', true],
+    ['request.body.params == request.body.params && !(request.body.big[0] == request.body.big[1])', true],
+    ["'x' != request.body.method && request.body.amount == request.body.amount", true],
+    ["[1, 'a'] != [2, request.body.amount] && ['a'] != ['a', request.body.amount]", true],
+    ["'a' in ['a', request.body.amount] && 12 != request.body.amount && int('12') == 12.0", true],
+    ["request.body.big.exists(o, o == null || o.id == 2) && request.body.params.tags.all(t, t < 'c')", true],
+    ["'pay'.endsWith('ay') && !request.body.params.name.startsWith('ay') && 'b' >= 'a' && 'b' <= 'b'", true],
+    ["!('no' in request.body.params) && 'name' in request.body.params", true],
   ])('%s', (cel, holds) => {
     expect(evaluate(cel, known)).toBe(holds)
+  })
+})
+
+describe('work on long texts counts, so that a body can not make it long', () => {
+  const long = 'a'.repeat(30_000)
+  const l = Array.from({ length: 1000 }, () => 1)
+  test.each<[cel: string, body: object]>([
+    ['request.body.l.all(i, request.body.s.startsWith(request.body.t))', { l, s: long, t: long }],
+    ['request.body.l.all(i, request.body.s.endsWith(request.body.t))', { l, s: long, t: long }],
+    ['request.body.l.all(i, request.body.s <= request.body.t)', { l, s: long, t: long }],
+    ['request.body.l.all(i, !(request.body.s < request.body.t))', { l, s: long, t: long }],
+    ['request.body.l.all(i, request.body.s >= request.body.t)', { l, s: long, t: long }],
+    ['request.body.l.all(i, !(request.body.s > request.body.t))', { l, s: long, t: long }],
+    ['request.body.l.all(i, request.body.s == request.body.t)', { l, s: long, t: long }],
+  ])('%s', (cel, body) => {
+    const of = (value: object) => evaluate(cel, withBody(value))
+    expect(of({ ...body, l: [1] })).toBe(true)
+    expect(of(body)).toBeUndefined()
   })
 })
 

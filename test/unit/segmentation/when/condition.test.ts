@@ -314,6 +314,16 @@ describe("what can't be evaluated is neither true nor false", () => {
       when: { key: 'request.query[debug]', present: false },
       facts: { http: aCall({ query: 'a=1;debug=1' }) },
     },
+    {
+      name: 'a claim within a list',
+      when: { key: 'user.claims[org][admin]', present: false },
+      facts: { user: aUser({ claims: { org: [{ admin: true }] } }) },
+    },
+    {
+      name: 'a claim within text',
+      when: { key: 'user.claims[org][admin]', present: false },
+      facts: { user: aUser({ claims: { org: 'admin' } }) },
+    },
     { name: 'method of a TCP check', when: { key: 'request.method', notValues: ['POST'] }, facts: {} },
     {
       name: 'no gRPC method in a longer path',
