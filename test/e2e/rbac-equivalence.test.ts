@@ -26,6 +26,22 @@ const DATABASE = 'shop/database'
 /** So long that no one regular expression in Envoy may hold it twice. */
 const LONG = 'a-name-of-more-than-fifty-characters-for-one-segment-only'
 
+/** Headers that Envoy knows, and leaves as they are. */
+const KNOWN_HEADERS = [
+  'user-agent',
+  'accept',
+  'authorization',
+  'origin',
+  'referer',
+  'content-type',
+  'grpc-timeout',
+  'date',
+  'server',
+  'cache-control',
+  'forwarded',
+  'access-control-request-method',
+]
+
 /** The ports are those that Envoy listens on. */
 const policyText = (port: number, tcpPort: number): string => `
 apiVersion: portcullis.dev/v1beta1
@@ -50,8 +66,8 @@ spec:
     - { name: long, paths: ["/${LONG}/{id}/${LONG}/{part}/tail/**"], methods: [GET] }
     - { name: flagged, paths: [/flagged], methods: [GET] }
     - { name: unflagged, paths: [/unflagged], methods: [GET] }
-  rules:
-    - { name: friends, from: [{ services: [friend] }], to: [{ endpoints: [item, mine, parts, left, right, folder, long, odd, live, here, elsewhere, all-calls] }] }
+${KNOWN_HEADERS.map((name) => `    - { name: h-${name}, paths: [/h/${name}], methods: [GET] }\n`).join('')}  rules:
+${KNOWN_HEADERS.map((name) => `    - { name: h-${name}, from: [{ any: true }], to: [{ endpoints: [h-${name}] }], when: [{ key: "request.headers[${name}]", values: [a] }] }\n`).join('')}    - { name: friends, from: [{ services: [friend] }], to: [{ endpoints: [item, mine, parts, left, right, folder, long, odd, live, here, elsewhere, all-calls] }] }
     - { name: refunds, from: [{ services: [friend] }], to: [{ endpoints: [refund] }], grantScopes: [refund] }
     - { name: files, from: [{ namespaces: [shop], selector: { matchLabels: { reads: files } } }], to: [{ endpoints: [files, secret] }] }
     - { name: fleet, from: [{ identities: ["spiffe://cluster.local/ns/fleet/sa/*"] }, { services: [fleet/trucks] }], to: [{ endpoints: [files] }] }
@@ -202,6 +218,7 @@ const HEADERS: readonly (readonly Header[])[] = [
   [['x-env', 'stage']],
   [['x-env', 'dev']],
   [['x-env', 'prod,stage']],
+  [['x-env', '']],
   [['x-seal', 'open']],
   [['x-seal', 'shut']],
   [
@@ -225,7 +242,15 @@ const callsOf = (caller: string): Call[] => {
   const more = WITH_HEADERS.flatMap((path) =>
     HEADERS.map((headers): Call => ({ caller, method: 'GET', path, headers })),
   )
-  return plain.concat(more)
+  const known = KNOWN_HEADERS.flatMap((name) =>
+    ['a', 'b', 'a,a'].map((value): Call => ({
+      caller,
+      method: 'GET',
+      path: `/h/${name}`,
+      headers: [[name, value]],
+    })),
+  )
+  return plain.concat(more, known)
 }
 const CALLS = CALLERS.flatMap(callsOf)
 
@@ -523,6 +548,21 @@ test(`Envoy with the exported filters and Portcullis give the same answer to ${C
   expect(differing).toEqual([])
   expect(portcullis.filter(Boolean).length).toBeGreaterThan(80)
 }, 60_000)
+
+test('what Envoy reads as another header is refused, and nothing is exported that would let it in', () => {
+  const text = `apiVersion: portcullis.dev/v1beta1
+kind: ServicePolicy
+metadata: { name: target, namespace: shop }
+spec:
+  endpoints: [{ name: e, paths: [/a], methods: [GET] }]
+  rules: [{ name: r, from: [{ any: true }], when: [{ key: "request.headers[host]", values: [target] }] }]
+`
+  const loaded = loadPolicy([{ file: 'policy.yaml', text }], SURROUNDINGS)
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  const made = exportPolicy('envoy-rbac', loaded.policy, loaded.sources, { only: undefined, podLabel: 'app' })
+  expect(made.services).toEqual([])
+  expect(made.refused).toHaveLength(1)
+})
 
 test('so they do for connections', async () => {
   const answers = await Promise.all(

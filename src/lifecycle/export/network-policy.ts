@@ -1,8 +1,10 @@
-import type { CompiledService } from '../../segmentation/compiled.js'
+import type { BaselineAllow, CompiledService } from '../../segmentation/compiled.js'
 import type { Matrix } from '../../segmentation/matrix.js'
 import type { Edge } from '../graph/edges.js'
 import type { Obstacle, Principal } from './access.js'
-import { namesOfAllow, requestsOfTo } from './baseline-clauses.js'
+import { type BarredPorts, barredPorts, withoutBarred } from './barred-ports.js'
+import { namesOfAllow } from './baseline-clauses.js'
+import { namesOf } from './callers.js'
 import { type Written, writtenAt } from './written.js'
 
 type Json = { readonly [key: string]: unknown }
@@ -12,6 +14,7 @@ export type Projection =
   /** Nothing is to be said of it, or it can't be said. */
   | { readonly ok: false; readonly obstacles: readonly Obstacle[]; readonly note?: string }
 
+/** No peer is everybody, no ports are all of them; an empty list of ports opens nothing. */
 type Opening = { readonly peer: Json | undefined; readonly ports: readonly number[] | undefined }
 
 /**
@@ -43,22 +46,25 @@ export function networkPolicy(
   const notes = new Set<string>()
   const openings: Opening[] = []
   for (const { caller, ways, baseline } of incoming) {
-    if (baseline.length > 0) openings.push({ peer: peerOf(caller, matrix, podLabel), ports: undefined })
+    const peer = peerOf(caller, matrix, podLabel)
+    const barred = barredPorts(service, namesOf(caller, written))
+    for (const allow of service.baseline.allow)
+      if (baseline.includes(allow.name))
+        openings.push({ peer, ports: withoutBarred(portsOfAllow(allow), barred) })
     if (ways.length === 0) continue
-    const portless = ways.some(({ endpoint }) => endpoint.ports.length === 0)
-    const ports = [...new Set(ways.flatMap(({ endpoint }) => endpoint.ports))].sort((a, b) => a - b)
-    openings.push({ peer: peerOf(caller, matrix, podLabel), ports: portless ? undefined : ports })
+    openings.push({ peer, ports: withoutBarred(portsOf(ways.map(({ endpoint }) => endpoint)), barred) })
     for (const { endpoint } of ways.filter(({ conditional }) => conditional)) {
       notes.add(`${endpoint.name} asks for more than its caller (${endpoint.source})`)
     }
   }
   openings.push(...fromBaseline(service, matrix, written))
   for (const endpoint of endpoints) {
-    if (!isOpenToUsers(service, endpoint)) continue
+    const barred = barredPorts(service, undefined, endpoint)
+    if (barred === 'every' || !isOpenToUsers(service, endpoint)) continue
     notes.add(
       `${endpoint.name} may be called without a workload (${endpoint.source}), so its ports are open to all`,
     )
-    openings.push({ peer: undefined, ports: endpoint.ports.length > 0 ? endpoint.ports : undefined })
+    openings.push({ peer: undefined, ports: withoutBarred(portsOf([endpoint]), barred) })
   }
   if (endpoints.some(({ protocol }) => protocol !== 'TCP')) {
     notes.add('paths, methods, headers, users and risk are decided per request, not here')
@@ -86,6 +92,8 @@ function ingressOf(openings: readonly Opening[]): Json[] {
     { ports: readonly number[] | undefined; peers: Map<string, Json>; all: boolean }
   >()
   for (const { peer, ports } of openings) {
+    // To Kubernetes an empty list of ports is every port.
+    if (ports?.length === 0) continue
     const key = ports?.join() ?? 'every'
     let group = byPorts.get(key)
     if (!group) byPorts.set(key, (group = { ports, peers: new Map(), all: false }))
@@ -118,16 +126,29 @@ function inNamespace(namespace: string): Json {
 function fromBaseline(service: CompiledService, matrix: Matrix, written: Written): Opening[] {
   return service.baseline.allow.flatMap((allow): Opening[] => {
     const rule = writtenAt(written.allow, allow)
-    const requests = requestsOfTo(rule.to, service, false)
-    const portless = requests?.every(({ ports }) => ports.length > 0) !== true
-    const ports = portless ? undefined : [...new Set(requests?.flatMap((request) => request.ports))]
-    if (rule.from.some(({ users }) => users)) return [{ peer: undefined, ports }]
+    const toAll = (barred: BarredPorts): Opening => ({
+      peer: undefined,
+      ports: withoutBarred(portsOfAllow(allow), barred),
+    })
+    if (rule.from.some(({ users }) => users)) return [toAll(barredPorts(service, undefined))]
     const { names, obstacles } = namesOfAllow(allow, rule, service, matrix, written)
-    if (names.length === 0 && obstacles.length > 0) return [{ peer: undefined, ports }]
-    return names.flatMap(({ caller, principal }) =>
-      caller ? [] : [{ peer: namespaceOf(principal, matrix), ports }],
+    if (names.length === 0 && obstacles.length > 0) return [toAll(barredPorts(service, undefined))]
+    return names.flatMap((name) =>
+      name.caller
+        ? []
+        : [{ ...toAll(barredPorts(service, [name])), peer: namespaceOf(name.principal, matrix) }],
     )
   })
+}
+
+/** Undefined: every port. */
+function portsOf(ways: readonly { readonly ports: readonly number[] }[]): Opening['ports'] {
+  if (ways.some(({ ports }) => ports.length === 0)) return undefined
+  return [...new Set(ways.flatMap(({ ports }) => ports))].sort((a, b) => a - b)
+}
+
+function portsOfAllow({ to }: BaselineAllow): Opening['ports'] {
+  return to && portsOf(to.map(({ ports = [] }) => ({ ports })))
 }
 
 /** Of a workload whose pods nobody names only the namespace can be told, by its usual SPIFFE ID. */

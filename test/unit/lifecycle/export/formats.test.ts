@@ -19,6 +19,11 @@ const peer = (namespace: string, name?: string) => ({
   namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
   ...(name !== undefined && { podSelector: { matchLabels: { app: name } } }),
 })
+const tcp = (port: number) => ({ protocol: 'TCP', port })
+const barring = (forbid: string) => `{ forbid: [{ name: f, ${forbid} }] }`
+const SCRAPE =
+  '{ allow: [{ name: scrape, from: [{ namespaces: [shop] }], to: [{ services: [shop/target], ports: [9101] }] }] }'
+const OWN = { from: [peer('shop', 'caller')], ports: [tcp(5432), tcp(8080)] }
 const ingressOf = (documents: readonly string[]) =>
   exported('networkpolicy', documents)
     .services.map(({ objects: [object] }) => object?.['spec'])
@@ -140,6 +145,79 @@ test.each([
     documents: [
       (SHOP[0] ?? '').replace('rules:', 'forbid: [{ name: f, from: [{ services: [caller] }] }], rules:'),
       ...SHOP.slice(1),
+    ],
+    ingress: [],
+  },
+  {
+    name: 'not whom a baseline forbid without conditions bars',
+    documents: [...SHOP, baseline(barring('from: [{ services: [shop/caller] }]'))],
+    ingress: [],
+  },
+  {
+    name: 'not the port from which a baseline forbid bars it',
+    documents: [
+      ...SHOP,
+      baseline(barring('from: [{ services: [shop/caller] }], to: [{ ports: [5432] }, { paths: [/x] }]')),
+    ],
+    ingress: [{ from: [peer('shop', 'caller')], ports: [tcp(8080)] }],
+  },
+  {
+    name: 'only the ports of a baseline allow to a service',
+    documents: [...SHOP, baseline(SCRAPE)],
+    ingress: [{ from: [peer('shop', 'caller'), peer('shop', 'other')], ports: [tcp(9101)] }, OWN],
+  },
+  {
+    name: 'the ports that a baseline forbid leaves to whom a baseline allow lets in',
+    documents: [
+      ...SHOP,
+      baseline(
+        `${SCRAPE.slice(0, -1)}, ${barring('from: [{ services: [shop/other] }], to: [{ namespaces: [shop], ports: [9101] }]').slice(1)}`,
+      ),
+    ],
+    ingress: [{ from: [peer('shop', 'caller')], ports: [tcp(9101)] }, OWN],
+  },
+  ...[
+    'forbid: [{ name: f, from: [{ identities: [spiffe://cluster.local/ns/monitoring/sa/prometheus] }] }]',
+    'forbid: [{ name: f, from: [{ identities: ["spiffe://cluster.local/ns/monitoring/sa/*"] }], to: [{ services: [shop/target] }] }]',
+  ].map((forbid) => ({
+    name: `not an identity without a document that is barred by ${forbid}`,
+    documents: [...SHOP, baseline(`${PROMETHEUS.slice(0, -1)}, ${forbid} }`)],
+    ingress: [OWN],
+  })),
+  {
+    name: 'not an identity without a document that the target bars',
+    documents: [
+      (SHOP[0] ?? '').replace(
+        'rules:',
+        'forbid: [{ name: f, from: [{ identities: [spiffe://cluster.local/ns/monitoring/sa/prometheus] }] }], rules:',
+      ),
+      ...SHOP.slice(1),
+      baseline(PROMETHEUS),
+    ],
+    ingress: [OWN],
+  },
+  ...[
+    'to: [{ paths: [/x] }]',
+    'to: [{ methods: [GET] }]',
+    'mode: Shadow',
+    'when: [{ key: time.hour, below: 8 }]',
+  ].map((less) => ({
+    name: `an identity that is barred from some calls alone: ${less}`,
+    documents: [
+      ...SHOP,
+      baseline(
+        `${PROMETHEUS.slice(0, -1)}, forbid: [{ name: f, from: [{ identities: [spiffe://cluster.local/ns/monitoring/sa/prometheus] }], ${less} }] }`,
+      ),
+    ],
+    ingress: [OWN, { from: [peer('monitoring')] }],
+  })),
+  {
+    name: 'nobody, where a forbid bars everybody from what users may call',
+    documents: [
+      written(
+        'shop/target',
+        '{ endpoints: [{ name: e, paths: [/a], methods: [GET], ports: [8080], require: User }], rules: [{ name: r, from: [{ users: true }] }], forbid: [{ name: f }] }',
+      ),
     ],
     ingress: [],
   },

@@ -97,6 +97,44 @@ test.each([
   )
 })
 
+const OF_ENVOY = [
+  'host',
+  'connection',
+  'transfer-encoding',
+  'te',
+  'content-length',
+  'upgrade',
+  'cookie',
+  'via',
+  'x-request-id',
+  'x-forwarded-for',
+  'x-forwarded-client-cert',
+  'x-envoy-internal',
+]
+const CONDITIONS = ['values: [t.shop]', 'notValues: [t.shop]', 'present: true', 'present: false']
+
+test.each(OF_ENVOY.flatMap((header) => CONDITIONS.map((asks) => ({ header, asks }))))(
+  'neither Envoy nor Istio can say what is asked of a header of their own: $header $asks',
+  ({ header, asks }) => {
+    const key = `request.headers[${header}]`
+    const when = `when: [{ key: "${key}", ${asks} }]`
+    const why = `the condition on ${key}, a header that Envoy itself sets or reads otherwise`
+    for (const format of ['envoy-rbac', 'istio'] as const) {
+      expect(refusals(format, [one('', rule(`${ANY}, ${when}`)), CALLER])).toEqual([`the rule r has ${why}`])
+      expect(refusals(format, [one('', `, forbid: [{ name: f, ${when} }]`), CALLER])).toEqual([
+        `the forbid f has ${why}`,
+      ])
+      const allow = baseline(`{ allow: [{ name: b, ${ANY}, to: [{ paths: [/b] }], ${when} }] }`)
+      expect(refusals(format, [one(''), CALLER, allow])).toEqual([`the baseline's b has ${why}`])
+    }
+  },
+)
+
+test.each(['x-hostname', 'te-x', 'x-requested-with', 'x-b3'])('%s is a header like others', (header) => {
+  const when = `when: [{ key: "request.headers[${header}]", present: true }]`
+  expect(refusals('envoy-rbac', [one('', rule(`${ANY}, ${when}`)), CALLER])).toEqual([])
+})
+
 test('a refusal names its place', () => {
   const [refused] = exported('envoy-rbac', [one(', mfa: Required'), CALLER]).refused
   expect(refused).toMatchObject({ service: 'shop/target', obstacles: [{ source: 'p.yaml:4:21' }] })
