@@ -1,9 +1,8 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { listPolicyFiles, readFileBounded } from '../adapters/files.js'
 import type { NotLearned } from '../lifecycle/learn/evidence.js'
 import { Lesson, nothingWritten, type PolicyText, takeLine, whatIsWritten } from '../lifecycle/learn/learn.js'
+import { type Opened, opensAlso } from '../lifecycle/learn/opens-also.js'
 import type { WrittenFile } from '../lifecycle/learn/write-documents.js'
 import { loadPolicy, type LoadOptions } from '../policy/load-policy.js'
 import { formatProblem } from '../schema/problem.js'
@@ -11,6 +10,7 @@ import { printable } from './admin/printable.js'
 import { candidateConfig } from './candidate-policy.js'
 import { refuse } from './config-file.js'
 import type { CliIo } from './io.js'
+import { writeFolder } from './learn-write.js'
 import { readLines } from './record-lines.js'
 import { styleOf } from './style.js'
 
@@ -76,13 +76,19 @@ async function run(events: readonly string[], options: Options, io: CliIo): Prom
   if (count === 0) return fail(`no security event of a decision in ${events.join(', ')}`, io)
   const again = { what: 'security event', io, quiet: true } as const
   await readLines(events, (line) => takeLine(line, (event) => lesson.evidence.note(event)), again)
-  const files = lesson.files(lesson.additions())
+  const additions = lesson.additions()
+  const files = lesson.files(additions)
+  let opened: readonly Opened[] = []
   if (files.length > 0) {
     const result = lesson.result(files, load)
     if (!result.ok) {
-      io.stderr('error: the proposal does not load; what it would say stands below\n')
+      const below = options.output === '-'
+      io.stderr(
+        `error: the proposal does not load; ${below ? 'what it would say stands below' : 'nothing was written'}\n`,
+      )
       for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`)
       io.exitCode = 1
+      if (!below) return
     } else {
       const proof = lesson.proof(result.policy.matrix)
       await readLines(events, (line) => takeLine(line, (event) => proof.note(event)), again)
@@ -90,10 +96,11 @@ async function run(events: readonly string[], options: Options, io: CliIo): Prom
         io.stderr(`warning: ${proof.learned} calls are still not let pass: learn again with --policy\n`)
         io.exitCode = 1
       }
+      opened = opensAlso(additions, result.policy.matrix)
     }
-    if (!(await write(files, options, io))) return
   }
-  summarize(lesson, files, count, io)
+  if (!(await write(files, lesson, options, io))) return
+  summarize(lesson, files, { count, opened }, io)
 }
 
 /** The policy that is there; undefined after telling what is wrong. */
@@ -128,34 +135,28 @@ function nameIn(directory: string, path: string): string {
   return path.startsWith(prefix) ? path.slice(prefix.length) : path
 }
 
-/** Overwrites only files of the policy that was read, and only there. */
+/** False after telling why nothing was written. */
 async function write(
   files: readonly WrittenFile[],
-  { output, policy }: Options,
+  lesson: Lesson,
+  options: Options,
   io: CliIo,
 ): Promise<boolean> {
-  if (output === '-') {
+  if (options.output === '-') {
     io.stdout(files.map(({ file, text }) => `# ${file}\n${text}`).join('---\n'))
     return true
   }
-  const inPlace = policy !== undefined && resolve(policy) === resolve(output)
-  for (const { file, isNew } of files) {
-    const path = join(output, file)
-    const taken = await stat(path).catch(() => undefined)
-    if (taken && (isNew || !inPlace)) {
-      fail(`${path} is there already: nothing was written`, io)
-      return false
-    }
-  }
-  for (const { file, text } of files) {
-    const path = join(output, file)
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, text)
-  }
-  return true
+  const problem = await writeFolder(files, lesson.knownFiles, options)
+  if (problem !== undefined) fail(problem, io)
+  return problem === undefined
 }
 
-function summarize(lesson: Lesson, files: readonly WrittenFile[], count: number, io: CliIo): void {
+function summarize(
+  lesson: Lesson,
+  files: readonly WrittenFile[],
+  { count, opened }: { readonly count: number; readonly opened: readonly Opened[] },
+  io: CliIo,
+): void {
   const { good, bad, faint } = styleOf(io)
   const { evidence, suspects } = lesson
   const { groups, more } = evidence.notLearned()
@@ -171,6 +172,14 @@ function summarize(lesson: Lesson, files: readonly WrittenFile[], count: number,
   ]
   const untold = groups.slice(MAX_TOLD).reduce((sum, group) => sum + group.count, more)
   if (untold > 0) lines.push(faint(`not learned: ${number(untold)} more`))
+  lines.push(
+    ...opened
+      .slice(0, MAX_TOLD)
+      .map(({ caller, target, endpoint, rule }) =>
+        bad(printable(`opens also: ${caller} → ${target} ${endpoint} (rule ${rule} has no \`to\`)`)),
+      ),
+  )
+  if (opened.length > MAX_TOLD) lines.push(bad(`opens also: ${number(opened.length - MAX_TOLD)} more`))
   const named = files.slice(0, MAX_NAMED).map(({ file, isNew }) => `${file}${isNew ? ' (new)' : ''}`)
   if (files.length > MAX_NAMED) named.push(`${number(files.length - MAX_NAMED)} more files`)
   lines.push(

@@ -35,6 +35,8 @@ export async function readLines(
     const found = await stat(file).catch(() => undefined)
     if (!found) return refuse(`${file} can't be read: no such file`)
     if (found.isDirectory()) return refuse(`${file} is a folder: name the files of ${what}s in it`)
+    if (found.isFile() && (await isGzip(file)))
+      return refuse(`${file} is compressed with gzip: unpack it first (gunzip -k)`)
   }
   const progress = progressOf(io)
   for (const file of files) {
@@ -60,6 +62,18 @@ export async function readLines(
   }
   progress.end()
   return { ok: true, lines, skipped }
+}
+
+/** By its first bytes, whatever its name is; a pipe is not looked at, as it can be read once only. */
+async function isGzip(file: string): Promise<boolean> {
+  const handle = await open(file).catch(() => undefined)
+  if (!handle) return false
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0)
+    return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b
+  } finally {
+    await handle.close()
+  }
 }
 
 async function* linesOf(file: string): AsyncGenerator<{ line: string; complete: boolean }> {

@@ -7,7 +7,9 @@ import { gapOf } from './gap.js'
 import { MANY_WORDS, PathTree } from './path-tree.js'
 import { Room } from './room.js'
 import { ANYONE, type Callers, note, type Sighting, USERS } from './seen.js'
+import { leaveOutSingleUsers, MANY_USERS } from './single-users.js'
 import { actorOf, type Suspect } from './suspects.js'
+import { Users } from './users.js'
 
 /** What was seen of one target and is not in the policy yet. */
 export type TargetEvidence = {
@@ -66,6 +68,7 @@ const CURABLE: ReadonlySet<string> = new Set([
 
 const GRPC = /^[A-Za-z_][A-Za-z0-9_.]*\/[A-Za-z_][A-Za-z0-9_]*$/
 const SERVICE = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\/[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/
+const MAX_PORT = 65_535
 const METHOD = /^[A-Z][A-Z0-9_-]{0,31}$/
 
 /** Collects, event by event, what a least-privilege policy has to say beyond the one that is there. */
@@ -76,12 +79,22 @@ export class Evidence {
   readonly #options: LearnOptions
   readonly #notLearned = new Map<string, NotLearned>()
   readonly #room = new Room(MAX_ENTRIES)
+  readonly #proven: Evidence | undefined
+  readonly users = new Users()
+  #isFinished = false
   #notTold = 0
   /** Events whose calls the policy lets pass already, and those that were learned. */
   covered = 0
   learned = 0
 
-  constructor(matrix: Matrix, suspects: ReadonlyMap<string, Suspect>, options: LearnOptions) {
+  /** `proven`: the evidence of which this is the proof, for what was left out of it on purpose. */
+  constructor(
+    matrix: Matrix,
+    suspects: ReadonlyMap<string, Suspect>,
+    options: LearnOptions,
+    proven?: Evidence,
+  ) {
+    this.#proven = proven
     this.#matrix = matrix
     this.#suspects = suspects
     this.#options = options
@@ -91,6 +104,37 @@ export class Evidence {
   notLearned(): { readonly groups: readonly NotLearned[]; readonly more: number } {
     const groups = [...this.#notLearned.values()].sort((a, b) => b.count - a.count)
     return { groups, more: this.#notTold }
+  }
+
+  /** After the last event: folds the paths, and leaves out what can be judged only now. */
+  finish(): void {
+    if (this.#isFinished) return
+    this.#isFinished = true
+    for (const [target, evidence] of this.targets) {
+      evidence.http.fold()
+      evidence.webSocket.fold()
+      const users = this.users.of(target)
+      if (users < MANY_USERS) continue
+      for (const { caller, way, seen } of leaveOutSingleUsers(evidence)) {
+        this.learned -= seen.count
+        const why = `one user of ${users.toLocaleString('en')} alone was seen there, and all would be let in`
+        this.#tell({ caller, target, why, count: seen.count, example: way })
+      }
+    }
+  }
+
+  #isLeftOut(
+    target: string,
+    caller: string,
+    { request: { http }, target: { path } }: Facts,
+    way: Way,
+  ): boolean {
+    const evidence = this.targets.get(target)
+    if (!evidence) return false
+    if (way.endpoint !== undefined) return isMarked(evidence.named.get(way.endpoint), caller)
+    if (way.grpcMethod !== undefined && isMarked(evidence.grpc.get(way.grpcMethod), caller)) return true
+    const tree = http?.upgrade === true ? evidence.webSocket : evidence.http
+    return http !== undefined && tree.isLeftOut(path, http.method, caller)
   }
 
   note(event: TrafficEvent): void {
@@ -124,12 +168,18 @@ export class Evidence {
     if (caller === ANYONE && !includeAnonymous) {
       return 'nobody was identified: `require: None` is for people to write (--include-anonymous)'
     }
+    const userNumber = this.users.note(event)
     const gap = gapOf(this.#matrix, facts, refusal === undefined)
     if (gap.kind === 'refused') return gap.why
     if (gap.kind === 'none') {
       this.covered++
       return undefined
     }
+    const way = {
+      grpcMethod: event.grpcMethod,
+      endpoint: gap.kind === 'edge' ? gap.endpoint : undefined,
+    }
+    if (this.#proven && this.#proven.#isLeftOut(targetService, caller, facts, way)) return 'one user alone'
     const { workload, user } = facts.identity
     const sighting: Sighting = {
       caller,
@@ -137,6 +187,7 @@ export class Evidence {
       withUser: user !== undefined,
       withWorkload: workload !== undefined,
       needsConsent: gap.needsConsent,
+      user: userNumber,
     }
     const target = this.#target(targetService)
     if (!target) return `more than ${MAX_TARGETS} targets`
@@ -165,19 +216,26 @@ export class Evidence {
   }
 
   #leaveOut(event: TrafficEvent, why: string): void {
-    const caller = actorOf(event)
-    const target = event.targetService ?? 'unknown target'
-    const key = JSON.stringify([caller, target, why])
-    const known = this.#notLearned.get(key)
-    if (known) known.count++
-    else if (this.#notLearned.size >= MAX_NOT_LEARNED) this.#notTold++
-    else {
-      const { requestMethod, requestPath, destinationPort } = event
-      const example =
-        requestMethod === undefined ? `TCP ${destinationPort ?? ''}` : `${requestMethod} ${requestPath ?? ''}`
-      this.#notLearned.set(key, { caller, target, why, count: 1, example: example.trim() })
-    }
+    const { requestMethod, requestPath, destinationPort, targetService } = event
+    const example =
+      requestMethod === undefined ? `TCP ${destinationPort ?? ''}` : `${requestMethod} ${requestPath ?? ''}`
+    const target = targetService ?? 'unknown target'
+    this.#tell({ caller: actorOf(event), target, why, count: 1, example: example.trim() })
   }
+
+  #tell(group: NotLearned): void {
+    const key = JSON.stringify([group.caller, group.target, group.why])
+    const known = this.#notLearned.get(key)
+    if (known) known.count += group.count
+    else if (this.#notLearned.size >= MAX_NOT_LEARNED) this.#notTold += group.count
+    else this.#notLearned.set(key, group)
+  }
+}
+
+type Way = { readonly grpcMethod: string | undefined; readonly endpoint: string | undefined }
+
+function isMarked(callers: Callers | undefined, caller: string): boolean {
+  return callers?.get(caller)?.isLeftOut === true
 }
 
 function addWay(
@@ -188,14 +246,18 @@ function addWay(
   room: Room,
 ): string | undefined {
   if (!http) {
-    return destination.port === 0
-      ? 'no port of it is known'
-      : add(target.tcp, destination.port, sighting, room)
+    const { port } = destination
+    if (port === 0) return 'no port of it is known'
+    if (port > MAX_PORT) return 'its port is no port'
+    return add(target.tcp, port, sighting, room)
   }
   if (!METHOD.test(http.method)) return 'its method is no method'
   if (grpcMethod !== undefined && http.method === 'POST' && !http.upgrade && GRPC.test(grpcMethod)) {
     return add(target.grpc, grpcMethod, sighting, room)
   }
+  // A template would be wider than the call was.
+  const [wide] = /[*{}]/.exec(path) ?? []
+  if (wide !== undefined) return `its path has \`${wide}\``
   // A token that was taken out of the path stands where one segment was.
   const segments = path.split('/').map((segment) => (segment.includes('[redacted]') ? 'redacted' : segment))
   const parsed = parsePathTemplate(segments.join('/'))

@@ -11,7 +11,25 @@ const IDS: readonly (readonly [name: string, shape: RegExp])[] = [
 /** The kind of an id: `id`, `uuid`, `ulid`, `date`, `hash`, `email`; undefined for a word. */
 export function idKind(segment: string): string | undefined {
   if (segment.length > MAX_WORD || segment.includes('[redacted]')) return 'value'
-  return IDS.find(([, shape]) => shape.test(segment))?.[0]
+  return IDS.find(([, shape]) => shape.test(segment))?.[0] ?? (looksSecret(segment) ? 'value' : undefined)
+}
+
+/** Shorter words are taken for what they say, UTF-16 units without percent-encoding. */
+const LEAST_SECRET = 16
+/** No word of a language has so many consonants on end. */
+const UNSPEAKABLE = /[bcdfghjklmnpqrstvwxz]{7}/i
+
+/**
+ * What could be a token, key or random id, so that no policy may hold it: long, and either of letters and digits or of
+ * letters as nobody writes them. Some long names of things are taken for one too.
+ */
+function looksSecret(segment: string): boolean {
+  const text = segment.replaceAll(/%[0-9A-F]{2}/gi, '_')
+  if (text.length < LEAST_SECRET) return false
+  if (/[0-9]/.test(text) && /[a-z]/i.test(text)) return true
+  // Random letters change their case about once in four, a word in camel case where another begins.
+  const humps = text.match(/[a-z][A-Z]/g)?.length ?? 0
+  return humps * 6 > text.length || UNSPEAKABLE.test(text)
 }
 
 /** No word of a route is longer, UTF-16 units. */
@@ -30,21 +48,18 @@ export function shapeOf(segment: string): string {
 /** Segments in front of what a path is about. */
 const PREFIX = /^(?:api|rest|v[0-9]+)$/i
 
-/**
- * A path as it counts when somebody tries many: the first word behind prefixes such as `/api/v1` as it is, later ones
- * by their kind or shape, because names of things follow there.
- */
+/** Whether it says nothing of what a path is about, such as `api` and `v1`. */
+export function isPrefix(segment: string): boolean {
+  return PREFIX.test(segment)
+}
+
+/** A path as it counts when somebody tries many: every word as it is, ids by their kind. */
 export function probeOf(path: string): string {
-  let wordSeen = false
   return path
     .split('/')
     .map((segment) => {
-      if (segment === '' || PREFIX.test(segment)) return segment
-      const kind = idKind(segment)
-      if (kind !== undefined) return `{${kind}}`
-      if (wordSeen) return shapeOf(segment)
-      wordSeen = true
-      return segment
+      const kind = segment === '' ? undefined : idKind(segment)
+      return kind === undefined ? segment : `{${kind}}`
     })
     .join('/')
 }

@@ -30,7 +30,7 @@ export function gapOf(matrix: Matrix, facts: Facts, allowed: boolean): Gap {
   const baseline = service?.baseline ?? matrix.baselineOfUnknown
   if (findAllow(baseline.allow, endpoint, facts)) return { kind: 'none' }
   if (!service || !endpoint) {
-    return { kind: 'endpoint', needsConsent: !service || !letsAnywhere(service, facts, matrix) }
+    return { kind: 'endpoint', needsConsent: !service || !letsAnywhere(service, facts) }
   }
   const unmet = allowed ? undefined : checkRequirement(endpoint.require, endpoint, facts)
   if (unmet) {
@@ -68,18 +68,10 @@ function conditionalRule(
   )
 }
 
-/** Whether a new endpoint of the service would be open to the caller by what is written. */
-function letsAnywhere(service: CompiledService, facts: Facts, { localTrustDomain }: Matrix): boolean {
-  if (service.rules.length === 0) {
-    const caller = compiledService(facts.caller)
-    return caller?.namespace === service.namespace && isLocal(facts, localTrustDomain)
-  }
+/** Whether a new endpoint of the service would be open to the caller by a rule that is written. */
+function letsAnywhere(service: CompiledService, facts: Facts): boolean {
   return service.rules.some(
     ({ endpoints, from, when }) =>
       !endpoints && !when && from.some((element) => matchFrom(element, facts) === true),
   )
-}
-
-function isLocal({ identity }: Facts, localTrustDomain: string): boolean {
-  return identity.workload?.spiffeId.trustDomain === localTrustDomain
 }

@@ -65,12 +65,18 @@ export class Lesson {
     return (this.#suspects ??= this.suspicion.suspects())
   }
 
+  /** The policy that was there. */
+  get knownFiles(): readonly PolicyText[] {
+    return this.#known.files
+  }
+
   /** Of the second reading. */
   get evidence(): Evidence {
     return (this.#evidence ??= new Evidence(this.#known.matrix, this.suspects, this.#options))
   }
 
   additions(): readonly Addition[] {
+    this.evidence.finish()
     return propose(this.evidence, this.#known.matrix, this.#known.written)
   }
 
@@ -92,6 +98,6 @@ export class Lesson {
 
   /** For the third reading: what it learns is still missing. */
   proof(matrix: Matrix): Evidence {
-    return new Evidence(matrix, this.suspects, this.#options)
+    return new Evidence(matrix, this.suspects, this.#options, this.evidence)
   }
 }

@@ -1,8 +1,10 @@
 import type { CompiledService } from '../../segmentation/compiled.js'
 import type { Matrix, Requirement } from '../../segmentation/matrix.js'
+import { parsePathTemplate } from '../../segmentation/path-template.js'
 import type { Evidence, TargetEvidence } from './evidence.js'
 import { nameEndpoints } from './name-endpoints.js'
 import { ANYONE, type Callers, mergeAll, type Seen, total, USERS } from './seen.js'
+import { kept } from './single-users.js'
 import { untangle, type WrittenEndpoints } from './untangle.js'
 
 /** An endpoint that a document has to say. */
@@ -15,6 +17,10 @@ export type NewEndpoint = {
   readonly ports?: readonly number[]
   readonly require: Requirement
   readonly seen: Seen
+  /** How many users the target had. */
+  readonly ofUsers: number
+  /** Services by `namespace/name`, USERS, ANYONE. */
+  readonly from: readonly string[]
 }
 
 export type NewCall = { readonly service: string; readonly endpoints: readonly string[]; readonly seen: Seen }
@@ -25,8 +31,7 @@ export type NewRule = {
   readonly from: readonly string[]
   /** The neighbours who may call a service without rules, before it gets one. */
   readonly namespace?: string
-  /** Undefined: every endpoint. */
-  readonly endpoints: readonly string[] | undefined
+  readonly endpoints: readonly string[]
   readonly seen: Seen
 }
 
@@ -50,11 +55,11 @@ type Draft = {
 }
 
 /** One way that was seen, before it has a name. */
-export type Way = Omit<NewEndpoint, 'name' | 'seen'> & { readonly callers: Callers }
+export type Way = Omit<NewEndpoint, 'name' | 'seen' | 'ofUsers' | 'from'> & { readonly callers: Callers }
 
 /** The least that documents have to say beyond the policy, so that every call of the evidence passes its matrix. */
 export function propose(
-  { targets }: Pick<Evidence, 'targets'>,
+  { targets, users }: Pick<Evidence, 'targets' | 'users'>,
   matrix: Matrix,
   /** By `namespace/name`. */
   written: ReadonlyMap<string, WrittenEndpoints>,
@@ -71,14 +76,21 @@ export function propose(
     const ways = waysOf(evidence)
     const named = nameEndpoints(ways, new Set(service?.endpoints.map(({ name: taken }) => taken)))
     const { endpoints, paths } = untangle(
-      named.map(({ name, way: { callers, ...way } }) => ({ ...way, name, seen: total(callers.values()) })),
+      named.map(({ name, way: { callers, ...way } }) => ({
+        ...way,
+        name,
+        seen: total(callers.values()),
+        ofUsers: users.of(id),
+        from: [...callers.keys()].sort(),
+      })),
       written.get(id) ?? [],
     )
+    for (const { paths: own = [] } of endpoints) for (const path of own) neverWide(path)
     draft.endpoints = endpoints
     draft.paths = paths
     const edges: readonly (readonly [string, Callers])[] = [
       ...named.map(({ name, way }) => [name, way.callers] as const),
-      ...sorted(evidence.named),
+      ...sorted(evidence.named).map(([name, callers]) => [name, kept(callers)] as const),
     ]
     for (const [endpoint, callers] of edges) {
       for (const caller of callers.keys()) {
@@ -100,6 +112,12 @@ export function propose(
   }))
 }
 
+/** Evidence is of paths; `/**` is for people to write. */
+function neverWide(path: string): void {
+  const parsed = parsePathTemplate(path)
+  if (parsed.ok && parsed.template.rest) throw new Error(`${path} was learned, and no path is`)
+}
+
 function newCall(service: string, row: ReadonlyMap<string, Callers>): NewCall {
   const all: Callers = new Map()
   for (const callers of row.values()) mergeAll(all, callers)
@@ -112,7 +130,9 @@ function waysOf({ http, webSocket, grpc, tcp }: TargetEvidence): Way[] {
   for (const protocol of [undefined, 'WebSocket'] as const) {
     for (const { template, methods } of protocol ? webSocket.leaves() : http.leaves()) {
       const alike = new Map<string, { methods: string[]; callers: Callers; require: Requirement }>()
-      for (const [method, callers] of sorted(methods)) {
+      for (const [method, all] of sorted(methods)) {
+        const callers = kept(all)
+        if (callers.size === 0) continue
         const require = requirementOf(callers)
         const key = JSON.stringify([[...callers.keys()].sort(), require])
         const known = alike.get(key)
@@ -129,8 +149,9 @@ function waysOf({ http, webSocket, grpc, tcp }: TargetEvidence): Way[] {
         ways.push({ paths: [template], ...way, ...(protocol && { protocol }) })
     }
   }
-  for (const [method, callers] of sorted(grpc)) {
-    ways.push({ grpc: [method], require: requirementOf(callers), callers })
+  for (const [method, all] of sorted(grpc)) {
+    const callers = kept(all)
+    if (callers.size > 0) ways.push({ grpc: [method], require: requirementOf(callers), callers })
   }
   for (const [port, callers] of [...tcp].sort(([a], [b]) => a - b)) {
     ways.push({ protocol: 'TCP', ports: [port], require: tcpRequirement(callers), callers })
@@ -177,7 +198,8 @@ function rulesOf(
   const rules: NewRule[] = []
   if (byCallers.size > 0 && service?.rules.length === 0 && service.endpoints.length > 0) {
     const name = freeName('neighbours', taken)
-    rules.push({ name, from: [], namespace, endpoints: undefined, seen: total([]) })
+    const old = service.endpoints.map((endpoint) => endpoint.name).sort()
+    rules.push({ name, from: [], namespace, endpoints: old, seen: total([]) })
   }
   for (const { from, endpoints, callers } of byCallers.values()) {
     const [first = ''] = from

@@ -7,7 +7,14 @@ export type Seen = {
   withWorkload: number
   /** The target's own half is missing for this caller. */
   needsConsent: boolean
+  /** Verified users on whose behalf it called, by number; up to MAX_USERS. */
+  users: Set<number> | undefined
+  /** It is not to be learned: see leaveOutSingleUsers. */
+  isLeftOut?: boolean
 }
+
+/** Users of one caller at one place that are told apart. */
+export const MAX_USERS = 100
 
 /** By caller: `namespace/name`, or one of the two below. */
 export type Callers = Map<string, Seen>
@@ -22,11 +29,13 @@ export type Sighting = {
   readonly withUser: boolean
   readonly withWorkload: boolean
   readonly needsConsent: boolean
+  /** The user's number. */
+  readonly user: number | undefined
 }
 
 export function note(
   callers: Callers,
-  { caller, atMs, withUser, withWorkload, needsConsent }: Sighting,
+  { caller, atMs, withUser, withWorkload, needsConsent, user }: Sighting,
 ): void {
   merge(callers, caller, {
     count: 1,
@@ -35,7 +44,15 @@ export function note(
     withUser: withUser ? 1 : 0,
     withWorkload: withWorkload ? 1 : 0,
     needsConsent,
+    users: undefined,
   })
+  const seen = callers.get(caller)
+  if (user !== undefined && seen) addUsers(seen, [user])
+}
+
+function addUsers(seen: Seen, users: Iterable<number>): void {
+  seen.users ??= new Set()
+  for (const user of users) if (seen.users.size < MAX_USERS) seen.users.add(user)
 }
 
 export function mergeAll(into: Callers, from: Callers): void {
@@ -45,7 +62,7 @@ export function mergeAll(into: Callers, from: Callers): void {
 function merge(into: Callers, caller: string, seen: Seen): void {
   const known = into.get(caller)
   if (!known) {
-    into.set(caller, { ...seen })
+    into.set(caller, { ...seen, users: seen.users && new Set(seen.users) })
     return
   }
   known.count += seen.count
@@ -54,20 +71,40 @@ function merge(into: Callers, caller: string, seen: Seen): void {
   known.withUser += seen.withUser
   known.withWorkload += seen.withWorkload
   known.needsConsent ||= seen.needsConsent
+  if (seen.users) addUsers(known, seen.users)
 }
 
 /** Of all of them together. */
 export function total(callers: Iterable<Seen>): Seen {
   const sum: Callers = new Map()
   for (const seen of callers) merge(sum, '', seen)
-  return sum.get('') ?? { count: 0, firstMs: 0, lastMs: 0, withUser: 0, withWorkload: 0, needsConsent: false }
+  return (
+    sum.get('') ?? {
+      count: 0,
+      firstMs: 0,
+      lastMs: 0,
+      withUser: 0,
+      withWorkload: 0,
+      needsConsent: false,
+      users: undefined,
+    }
+  )
 }
 
-/** For example `seen 1,204 times, 2026-11-01 to 2026-11-20`. */
-export function seenText({ count, firstMs, lastMs }: Seen): string {
+/**
+ * For example `seen 1,204 times, 2026-11-01 to 2026-11-20, by 1 user of 31`. `ofUsers`: how many of the target there are;
+ * undefined where nobody is to know.
+ */
+export function seenText({ count, firstMs, lastMs, users }: Seen, ofUsers?: number): string {
   const [first, last] = [dayOf(firstMs), dayOf(lastMs)]
   const times = count === 1 ? 'once' : `${count.toLocaleString('en')} times`
-  return `seen ${times}, ${first === last ? first : `${first} to ${last}`}`
+  const days = first === last ? first : `${first} to ${last}`
+  return `seen ${times}, ${days}${users && ofUsers !== undefined ? `, by ${usersText(users.size, ofUsers)}` : ''}`
+}
+
+function usersText(users: number, ofUsers: number): string {
+  if (users >= MAX_USERS) return `${MAX_USERS} or more users`
+  return `${users} ${users === 1 ? 'user' : 'users'} of ${ofUsers.toLocaleString('en')}`
 }
 
 function dayOf(ms: number): string {

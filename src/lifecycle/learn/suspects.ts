@@ -4,12 +4,16 @@ import { Room } from './room.js'
 
 /** Callers that are followed; a caller beyond them is not suspected. */
 const MAX_ACTORS = 50_000
-/** As many different paths of one target as are counted. */
-const MAX_PATHS = 64
+/** As many different paths of one target, with their methods, as are counted; and as many targets. */
+const MAX_PATHS = 512
 /** Over all callers and targets. */
 const MAX_ENTRIES = 1_000_000
-/** This many different paths, most of them asked for once, are a scan. */
+/** This many different paths of one target, most of them hardly asked for, are a scan. */
 const SCAN_PATHS = 30
+/** The same over all targets. */
+const SCAN_PATHS_IN_ALL = 120
+/** A path that is asked for more often is in use. */
+const HARDLY = 3
 /** Fewer refusals say nothing. */
 const LEAST_REFUSALS = 10
 
@@ -18,7 +22,7 @@ export type Suspect = { readonly actor: string; readonly why: string; readonly c
 type Account = {
   passed: number
   refused: number
-  /** The target whose paths are counted: a scan tries one. */
+  /** By target, then by method and path. */
   readonly targets: Map<string, Map<string, number>>
 }
 
@@ -77,12 +81,30 @@ function suspicionOf({ passed, refused, targets }: Account): string | undefined 
   if (refused >= LEAST_REFUSALS && refused > passed) {
     return `most of its calls were refused (${refused} of ${passed + refused})`
   }
-  for (const [target, paths] of targets) {
-    if (paths.size < SCAN_PATHS) continue
-    const once = [...paths.values()].filter((count) => count === 1).length
-    if (2 * once > paths.size) {
-      return `it tried ${paths.size === MAX_PATHS ? 'over ' : ''}${paths.size} paths of ${target}, most of them once`
+  let [all, allTried] = [0, 0]
+  for (const [target, asked] of targets) {
+    const { paths, tried } = triedOf(asked)
+    all += paths
+    allTried += tried
+    if (paths >= SCAN_PATHS && 2 * tried > paths) {
+      const over = asked.size === MAX_PATHS ? 'over ' : ''
+      return `it tried ${over}${paths} paths of ${target}, ${SELDOM}`
     }
   }
+  if (all >= SCAN_PATHS_IN_ALL && 2 * allTried > all) {
+    return `it tried ${all} paths of ${targets.size} targets, ${SELDOM}`
+  }
   return undefined
+}
+
+const SELDOM = `most of them at most ${HARDLY} times`
+
+/** How many paths there are, and how many of them were hardly asked for by any method. */
+function triedOf(asked: ReadonlyMap<string, number>): { readonly paths: number; readonly tried: number } {
+  const mostOf = new Map<string, number>()
+  for (const [methodAndPath, count] of asked) {
+    const path = methodAndPath.slice(methodAndPath.indexOf(' ') + 1)
+    mostOf.set(path, Math.max(count, mostOf.get(path) ?? 0))
+  }
+  return { paths: mostOf.size, tried: [...mostOf.values()].filter((count) => count <= HARDLY).length }
 }

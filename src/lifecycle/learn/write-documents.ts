@@ -11,6 +11,7 @@ import {
   YAMLSeq,
 } from 'yaml'
 import type { Requirement } from '../../segmentation/matrix.js'
+import { readPlainScalar } from '../../schema/plain-scalar.js'
 import { API_VERSION } from '../../segmentation/vocabulary.js'
 import type { Addition, NewCall, NewEndpoint, NewRule } from './propose.js'
 import { ANYONE, seenText, USERS } from './seen.js'
@@ -111,6 +112,7 @@ function newDocument(id: string): Yaml {
     spec: {},
   })
   flow(document, ['metadata'])
+  quoteAmbiguous(document.contents)
   return document
 }
 
@@ -118,7 +120,12 @@ function extend(document: Yaml, addition: Addition, require: Requirement): void 
   const [namespace = ''] = addition.id.split('/')
   for (const call of addition.calls) addCall(document, call, namespace)
   for (const endpoint of addition.endpoints) {
-    append(document, ['spec', 'endpoints'], endpointOf(endpoint, require), seenText(endpoint.seen))
+    append(
+      document,
+      ['spec', 'endpoints'],
+      endpointOf(endpoint, require),
+      seenText(endpoint.seen, endpoint.ofUsers),
+    )
   }
   for (const { endpoint, path } of addition.paths) {
     const at = indexOf(document, ['spec', 'endpoints'], 'name', [endpoint])
@@ -168,7 +175,7 @@ function ruleOf({ name, from, namespace, endpoints }: NewRule, own: string): obj
     ...(from.includes(USERS) ? [{ users: true }] : []),
     ...(from.includes(ANYONE) ? [{ any: true }] : []),
   ]
-  return { name, from: elements, ...(endpoints && { to: [{ endpoints }] }) }
+  return { name, from: elements, to: [{ endpoints }] }
 }
 
 function shortName(id: string, namespace: string): string {
@@ -184,6 +191,7 @@ function append(
 ): void {
   const node = document.createNode(value)
   for (const list of shortLists(node)) list.flow = true
+  quoteAmbiguous(node)
   if (evidence !== undefined && isNode(node)) node.commentBefore = ` ${evidence}`
   openUp(document, way)
   const there = document.getIn(way)
@@ -196,6 +204,18 @@ function append(
     list.add(node)
     document.setIn(way, list)
   }
+}
+
+/** Text that some readers of YAML take for something else, such as `y` and `on`. */
+function quoteAmbiguous(node: unknown): void {
+  if (!isNode(node)) return
+  visit(node, {
+    Scalar: (_, scalar) => {
+      if (typeof scalar.value !== 'string') return
+      const { value, problem } = readPlainScalar(scalar.value)
+      if (problem !== undefined || value !== scalar.value) scalar.type = 'QUOTE_DOUBLE'
+    },
+  })
 }
 
 /** Maps on the way that are written in one line, where lines of their own have to stand now. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -215,4 +215,22 @@ test('observe, learn, diff, replay', async () => {
     groups: [{ kind: 'broken', example: { decisionId: 'd-1' } }],
   })
   expect(existsSync(at('shop'))).toBe(false)
+})
+
+test('a proposal in another folder is a whole policy, and nothing stands in its way', async () => {
+  for (const name of ['before', 'taken']) mkdirSync(at(name))
+  writeFileSync(at('before', 'baseline.yaml'), BASELINE)
+  writeFileSync(at('taken', 'baseline.yaml'), 'mine')
+  const taken = await run('learn', at('events.jsonl'), '--policy', at('before'), '-o', at('taken'))
+  expect(taken.exitCode).toBe(2)
+  expect(readdirSync(at('taken'))).toEqual(['baseline.yaml'])
+  const after = await run('learn', at('events.jsonl'), '--policy', at('before'), '-o', at('after'))
+  expect(after.exitCode).toBe(0)
+  expect(readdirSync(at('after'), { recursive: true }).map(String).toSorted()).toEqual([
+    'baseline.yaml',
+    'shop',
+    'shop/cart.yaml',
+    'shop/pay.yaml',
+  ])
+  expect(readFileSync(at('after', 'baseline.yaml'), 'utf8')).toBe(BASELINE)
 })

@@ -167,7 +167,7 @@ describe('paths', () => {
     ],
     ['crossing templates', ['/a/1', '/1/b'], ['/a/{id}', '/{id}/b']],
   ])('%s', (_, paths, templates) => {
-    const { text } = learn(paths.flatMap((path) => [get(path), get(path)]))
+    const { text } = learn(paths.flatMap((path) => Array.from({ length: 4 }, () => get(path))))
     const written = [...text.matchAll(/paths: \[ *(.*?) *\]/g)]
       .flatMap(([, list = '']) => list.split(/, */))
       .map((each) => each.replaceAll('"', ''))
@@ -246,7 +246,7 @@ test('documents of a mesh that nobody wrote yet', () => {
        # seen once, 2026-11-03
        - name: Refund
          grpc: [shop.v1.Pay/Refund]
-       # seen once, 2026-11-03
+       # seen once, 2026-11-03, by 1 user of 1
        - name: delete-orders-id
          paths: ["/orders/{id}"]
          methods: [DELETE]
@@ -324,8 +324,8 @@ test('random paths, methods and words stay within bounds', () => {
       ...from(`shop/c${at % 40}`),
     }),
   )
-  const { lesson } = learn([...lines, ...lines])
-  expect(lesson.evidence.learned).toBe(6000)
+  const { lesson } = learn([...lines, ...lines, ...lines, ...lines])
+  expect(lesson.evidence.learned).toBe(12_000)
 })
 
 test('users alone; without a route lint asks how they come there', () => {
@@ -455,6 +455,7 @@ describe('beside what people wrote', () => {
          # as it was while there was no rule
          - name: neighbours
            from: [{ namespaces: [shop] }]
+           to: [{ endpoints: [Ping] }]
          # seen once, 2026-11-03
          - name: gateway
            from: [{ services: [edge/gateway] }]
