@@ -13,7 +13,9 @@ import {
   type RecordedUser,
 } from './recorded-check-schema.js'
 import { withoutTokens } from './redact.js'
+import { isSecretClaim, isSecretHeader, namesSecret } from './secret-name.js'
 import { formatTimestamp } from './timestamp.js'
+import { REDACTED, withoutCredentials } from './without-credentials.js'
 
 /** A decided Check with what was looked up for it. */
 export type DecidedCheck = {
@@ -36,14 +38,12 @@ const MAX_CLAIM_DEPTH = 8
 const MAX_CLAIM_ITEMS = 256
 
 const NEVER: ReadonlySet<string> = new Set(['dpop', 'x-forwarded-client-cert', 'cookie', 'set-cookie'])
-/** Names of headers, parameters and claims that hold a secret by what they are called. */
-const SECRET =
-  /authori[sz]ation|token|secret|passw|passphrase|credential|assertion|signature|cookie|api[-_]?key|^(?:code|key|sig|jti|nonce|pin|otp|session_?key)$|private[-_]?key/i
 const NOT_ASCII = /[\x7f-\uffff]/g
 
 /**
  * The line of a decided Check, without the line feed, in ASCII. No credential gets into it: headers and parameters
- * that carry one are named without their value, and what looks like a token is cut out of every other text.
+ * that carry one are named without their value, and what looks like one is cut out of every other text. What looks
+ * like nothing in particular stays: a secret in a path, or under a name that says nothing of it.
  * `serviceTokenHeader` in lower case.
  */
 export function writeRecordedCheck(check: DecidedCheck, serviceTokenHeader: string): string {
@@ -78,12 +78,12 @@ function recorded(check: DecidedCheck, serviceTokenHeader: string): RecordedChec
     listener: { name, role, peerIdentity, mtls, target: [...target] },
     ...given({ asker: asker.spiffeId }),
     request: {
-      requestId: withoutTokens(request.requestId),
+      requestId: cleanText(request.requestId),
       source: peer(request.source),
       destination: peer(request.destination),
       sni: request.sni,
       extensions: Object.fromEntries(
-        [...request.contextExtensions].filter(([key]) => !SECRET.test(key)).map(cleanEntry),
+        [...request.contextExtensions].filter(([key]) => !namesSecret(key)).map(cleanEntry),
       ),
       ...(request.http && { http: recordedHttp(request.http, serviceTokenHeader) }),
     },
@@ -108,14 +108,14 @@ function recordedHttp(http: HttpCall, serviceTokenHeader: string): RecordedHttp 
     if (times > 1) headers.push([name, '', times])
     else if (isWithheld(name, serviceTokenHeader)) headers.push([name])
     else {
-      const value = http.headers.get(name)
-      headers.push(value === undefined || value.length > MAX_VALUE ? [name] : [name, withoutTokens(value)])
+      const value = recordable(http.headers.get(name))
+      headers.push(value === undefined ? [name] : [name, value])
     }
   }
   const cleanQuery = query === '' ? '' : query.split('&').map(cleanParameter).join('&')
   return {
     method,
-    path: withoutTokens(path),
+    path: cleanPath(path),
     query: cleanQuery,
     host,
     protocol,
@@ -127,16 +127,30 @@ function recordedHttp(http: HttpCall, serviceTokenHeader: string): RecordedHttp 
 }
 
 function isWithheld(name: string, serviceTokenHeader: string): boolean {
-  return name === serviceTokenHeader || NEVER.has(name) || SECRET.test(name)
+  return name === serviceTokenHeader || NEVER.has(name) || isSecretHeader(name)
+}
+
+/** Undefined: too long, or the whole of it may be a credential. */
+function recordable(value: string | undefined): string | undefined {
+  return value === undefined || value.length > MAX_VALUE ? undefined : withoutCredentials(value)
+}
+
+/** What one segment holds leaves the others as they are, since they find the endpoint. */
+function cleanPath(path: string): string {
+  return withoutCredentials(path) === path ? path : path.split('/').map(cleanText).join('/')
+}
+
+function cleanText(text: string): string {
+  return recordable(text) ?? REDACTED
 }
 
 /** What stands without a name may itself be the secret. */
 function cleanParameter(pair: string): string {
   const equals = pair.indexOf('=')
-  if (equals < 0) return pair === '' ? '' : '[redacted]'
+  if (equals < 0) return pair === '' ? '' : REDACTED
   const name = pair.slice(0, equals)
   const value = pair.slice(equals + 1)
-  return `${withoutTokens(name)}=${SECRET.test(name) || value.length > MAX_VALUE ? '[redacted]' : withoutTokens(value)}`
+  return `${cleanText(name)}=${namesSecret(name) ? REDACTED : cleanText(value)}`
 }
 
 function recordedIdentity(identified: Identified): NonNullable<RecordedCheck['identity']> {
@@ -203,9 +217,9 @@ function cleanClaims(claims: Readonly<Record<string, unknown>>): Record<string, 
   return typeof cleaned === 'object' && cleaned !== null ? { ...cleaned } : {}
 }
 
-/** A claim that is too long, or too deep in others, is left out, so that a condition on it can't be evaluated. */
+/** A claim that is secret, too long, or too deep in others, is left out, so that a condition on it can't be evaluated. */
 function cleanValue(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return value.length > MAX_VALUE ? undefined : withoutTokens(value)
+  if (typeof value === 'string') return recordable(value)
   if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? Number(value) : value
   if (depth >= MAX_CLAIM_DEPTH) return undefined
   if (Array.isArray(value)) {
@@ -216,7 +230,7 @@ function cleanValue(value: unknown, depth: number): unknown {
   for (const [name, member] of entries) {
     if (cleaned.length >= MAX_CLAIM_ITEMS) break
     const text = String(name)
-    if (!SECRET.test(text)) cleaned.push([text, cleanValue(member, depth + 1)])
+    if (!isSecretClaim(text)) cleaned.push([text, cleanValue(member, depth + 1)])
   }
   return Object.fromEntries(cleaned)
 }
@@ -256,7 +270,7 @@ function recordedClient({ client, place, malicious }: Located): NonNullable<Reco
 }
 
 function cleanEntry([name, value]: readonly [string, string]): [string, string] {
-  return [name, withoutTokens(value)]
+  return [name, cleanText(value)]
 }
 
 type Given<T> = { [Name in keyof T]?: Exclude<T[Name], undefined> }

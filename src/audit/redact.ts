@@ -4,7 +4,9 @@ const BEHIND_THE_PATH = /[?#;]|%(?:25)*(?:3f|3b|23)/i
 /** `user:password@` in front of an authority. */
 const USER_INFO = /([/\\]{2})[^/\\@]*@/g
 
-const TOKEN_ALPHABET_RUN = /[\w.-]+/g
+/** Dots may come percent-encoded. */
+const TOKEN_ALPHABET_RUN = /[\w.%-]+/g
+const DOT = /\.|%(?:25)*2e/i
 
 /**
  * Takes compact JWS and JWE out of text that a caller chose. Events are built from named fields alone, and
@@ -17,7 +19,7 @@ export function withoutTokens(text: string): string {
 /** A compact token begins with the base64url of `{"` and goes on behind a dot. */
 function redactRun(run: string): string {
   const start = run.indexOf('eyJ')
-  return start !== -1 && run.includes('.', start) ? `${run.slice(0, start)}[redacted]` : run
+  return start !== -1 && DOT.test(run.slice(start)) ? `${run.slice(0, start)}[redacted]` : run
 }
 
 /**

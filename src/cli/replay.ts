@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander'
+import { extremesOf } from '../lifecycle/replay/extremes.js'
 import { type ChangeGroup, Replay, type ReplayReport } from '../lifecycle/replay/report.js'
 import { printable } from './admin/printable.js'
-import { candidateConfig, candidatePolicy } from './candidate-policy.js'
+import { candidateConfig, candidatePolicy, surroundingsOf } from './candidate-policy.js'
 import type { CliIo } from './io.js'
 import { readLines } from './record-lines.js'
 import { styleOf } from './style.js'
@@ -45,7 +46,8 @@ async function run(records: readonly string[], options: Options, io: CliIo): Pro
   }
   const loaded = await candidatePolicy(directory, options, config, io)
   if (!loaded) return
-  const replay = new Replay(loaded.policy)
+  const { policy, sources } = loaded
+  const replay = new Replay(policy, extremesOf(policy, sources, surroundingsOf(options, config)))
   const read = await readLines(records, (line) => replay.take(line), { what: 'recorded Check', io })
   if (!read.ok) return
   const report = replay.report()
@@ -67,11 +69,12 @@ const TITLES = {
   broken: 'Allowed then, refused by the candidate',
   opened: 'Refused then, allowed by the candidate',
   other: 'Other changes',
+  untold: "Can't be told, since a body or a withheld value decides, which is not recorded",
 } as const
 
 function asText(report: ReplayReport, skipped: number, io: CliIo): string {
   const { good, bad, faint } = styleOf(io)
-  const blocks = (['broken', 'opened', 'other'] as const).flatMap((kind) => {
+  const blocks = (['broken', 'opened', 'other', 'untold'] as const).flatMap((kind) => {
     const groups = report.groups.filter((group) => group.kind === kind)
     if (groups.length === 0) return []
     const title = `${TITLES[kind]}: ${report[kind].toLocaleString('en')}`
@@ -80,11 +83,11 @@ function asText(report: ReplayReport, skipped: number, io: CliIo): string {
     ]
   })
   const notes = [
-    report.ungrouped > 0 && `${report.ungrouped} more changes in further groups`,
+    report.ungrouped > 0 && `${report.ungrouped} more in further groups`,
     report.undecidable > 0 &&
       `${report.undecidable} can't be decided: their target was unknown then, so nobody was asked who calls`,
-    report.bodies > 0 &&
-      `${report.bodies} had a body, which is not recorded: conditions on it can't be evaluated`,
+    report.untold > 0 &&
+      `${report.untold} can't be told: a condition on a body or a withheld value decides, which is not recorded`,
     skipped > 0 && `${skipped} lines skipped`,
   ].filter((note) => note !== false)
   const sum = `${report.checks.toLocaleString('en')} Checks: ${report.same.toLocaleString('en')} the same, ${report.broken} refused, ${report.opened} opened, ${report.other} otherwise changed`

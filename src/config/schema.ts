@@ -191,7 +191,7 @@ export const EffectiveConfigurationSchema = Fields(
         record: Type.Optional(
           Fields(
             {
-              file: path('JSON lines of recorded Checks, without credentials.'),
+              file: path('JSON lines of recorded Checks; what is recognised as a credential is withheld.'),
               maxSize: size('100MiB', 'Of one file; then it becomes FILE.1 and a new one begins.'),
               files: count(10, 1000, 'Kept at most, the one that is written included.'),
               sample: Type.Number({

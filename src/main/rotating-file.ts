@@ -1,8 +1,15 @@
+import { constants } from 'node:fs'
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+
+/** To read for the last byte alone; no symbolic link, and no wait for who reads a pipe. */
+const FLAGS =
+  constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const LINE_FEED = 10
 
 /**
  * Lines appended to a file that only its owner may read. Before it would grow beyond `maxBytes` it becomes `PATH.1`,
  * what was `PATH.1` becomes `PATH.2`, and so on; at most `files` are kept. Writes one at a time: the caller waits.
+ * A line that a crash or a full disk tore is ended before the next begins. Never writes through a symbolic link.
  */
 export class RotatingFile {
   readonly #path: string
@@ -42,9 +49,16 @@ export class RotatingFile {
   }
 
   async #open(): Promise<FileHandle> {
-    const handle = await open(this.#path, 'a', 0o600)
+    const handle = await open(this.#path, FLAGS, 0o600)
     this.#handle = handle
-    this.#bytes = (await handle.stat()).size
+    const found = await handle.stat()
+    if (!found.isFile()) throw new Error(`${this.#path} is no regular file`)
+    await handle.chmod(0o600)
+    this.#bytes = found.size
+    if (found.size > 0 && !(await endsInLineFeed(handle, found.size))) {
+      await handle.appendFile('\n')
+      this.#bytes++
+    }
     return handle
   }
 
@@ -57,6 +71,11 @@ export class RotatingFile {
       })
     }
   }
+}
+
+async function endsInLineFeed(handle: FileHandle, size: number): Promise<boolean> {
+  const { bytesRead, buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1)
+  return bytesRead === 1 && buffer[0] === LINE_FEED
 }
 
 function isMissing(error: unknown): boolean {

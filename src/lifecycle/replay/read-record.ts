@@ -6,7 +6,8 @@ import { HTTP_STATUS_OF_REASON, type RefusalReason } from '../../decision/reason
 import type { Identified } from '../../identity/identify.js'
 import type { UserPrincipal, WorkloadPrincipal } from '../../identity/principal.js'
 import { parseSpiffeId } from '../../identity/spiffe-id.js'
-import type { HttpCall, RequestHeaders } from '../../request/access-request.js'
+import type { AccessRequest, HttpCall, RequestHeaders } from '../../request/access-request.js'
+import { parseBody } from '../../request/body.js'
 import { type Located, NOWHERE } from '../../risk/locate.js'
 import { matchesShape } from '../../schema/shape.js'
 import { NOTHING_KNOWN, type Recalled } from '../../state/recall.js'
@@ -20,6 +21,8 @@ export type ReplayableCheck = {
   readonly identified: Identified | undefined
   readonly known: Recalled | 'unavailable'
   readonly located: Located
+  /** Conditions may have seen a body, which is not recorded. */
+  readonly lacksBody: boolean
 }
 
 export type ReadRecord =
@@ -59,18 +62,12 @@ function replayable(recorded: RecordedCheck): ReadRecord {
   if (Number.isNaN(nowMs)) return bad('its timestamp is no time')
   const identified = recorded.identity && identifiedOf(recorded.identity)
   if (identified === 'bad') return bad('its identity names no workload or no reason')
-  const { request, listener } = recorded
+  const { listener } = recorded
+  const request = requestOf(recorded)
   const check: ReplayableCheck = {
     recorded,
     question: {
-      request: {
-        requestId: request.requestId,
-        source: { ...request.source, certificate: '' },
-        destination: request.destination,
-        sni: request.sni,
-        contextExtensions: new Map(Object.entries(request.extensions)),
-        http: request.http && httpOf(request.http),
-      },
+      request,
       listener: { ...listener, principalTrustDomains: [], trustedProxies: new Map(), trustedHops: 0 },
       asker: { spiffeId: recorded.asker },
       nowMs,
@@ -78,16 +75,43 @@ function replayable(recorded: RecordedCheck): ReadRecord {
     identified,
     known: recorded.state || !recorded.identity ? knownOf(recorded.state) : 'unavailable',
     located: locatedOf(recorded.client),
+    lacksBody: lacksBody(request),
   }
   return { kind: 'check', check }
 }
 
-const BODY: NonNullable<HttpCall['body']> = {
+function requestOf({ request }: RecordedCheck): AccessRequest {
+  return {
+    requestId: request.requestId,
+    source: { ...request.source, certificate: '' },
+    destination: request.destination,
+    sni: request.sni,
+    contextExtensions: new Map(Object.entries(request.extensions)),
+    http: request.http && httpOf(request.http),
+  }
+}
+
+const UNRECORDED: NonNullable<HttpCall['body']> = {
   read: () => ({ ok: false, problem: 'bodies are not recorded' }),
 }
 
 function httpOf({ headers, body, ...call }: NonNullable<RecordedCheck['request']['http']>): HttpCall {
-  return { ...call, headers: headersOf(headers), body: body ? BODY : undefined }
+  return { ...call, headers: headersOf(headers), body: body ? UNRECORDED : undefined }
+}
+
+/** One of each kind that can be read at all. */
+const READABLE = ['{}', 'a=1'].map((text) => Buffer.from(text))
+const ABOUT_BODIES = ['content-type', 'x-envoy-auth-partial-body'] as const
+
+/**
+ * There was a body that conditions may have seen, and nobody knows it now. One that its headers keep from being read,
+ * such as a gRPC message, could not be read then either; but a record may lack headers too.
+ */
+function lacksBody({ http }: AccessRequest): boolean {
+  if (http?.body === undefined) return false
+  const { headers } = http
+  if (ABOUT_BODIES.some((name) => headers.get(name) === undefined)) return true
+  return READABLE.some((bytes) => parseBody(bytes, headers).ok)
 }
 
 function headersOf(entries: NonNullable<RecordedCheck['request']['http']>['headers']): RequestHeaders {

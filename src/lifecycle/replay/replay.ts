@@ -1,6 +1,7 @@
 import { decide, type PolicyInForce } from '../../decide.js'
 import type { Decision } from '../../decision/decision.js'
 import { resolveTarget } from '../../segmentation/target.js'
+import type { ExtremesOf } from './extremes.js'
 import type { ReplayableCheck } from './read-record.js'
 
 /** What was, or would be, decided on one Check. */
@@ -19,6 +20,14 @@ export type ChangeKind = 'broken' | 'opened' | 'other'
 
 export type Replayed =
   | { readonly kind: 'same' }
+  /** Between these two, by a body or a value that is not recorded: in the caller's favour, and against. */
+  | {
+      readonly kind: 'untold'
+      readonly was: Verdict
+      readonly best: Verdict
+      readonly is: Verdict
+      readonly decision: Decision
+    }
   /** The candidate finds a target where none was, and who called was never asked. */
   | { readonly kind: 'undecidable' }
   | {
@@ -28,31 +37,49 @@ export type Replayed =
       readonly decision: Decision
     }
 
-/** Decides a recorded Check on a candidate policy: the same way as then, with what was known then, at that time. */
-export function replay(check: ReplayableCheck, policy: PolicyInForce): Replayed {
-  const { recorded, question, identified, known, located } = check
+/**
+ * Decides a recorded Check on a candidate policy: the same way as then, with what was known then, at that time.
+ * `extremesOf` tells what it lies between where the record lacks something.
+ */
+export function replay(check: ReplayableCheck, policy: PolicyInForce, extremesOf?: ExtremesOf): Replayed {
+  const { recorded } = check
   const was: Verdict = {
     outcome: recorded.decision,
     reason: recorded.decisionReason,
     wouldBe: wouldBeOf(recorded.wouldBeDecision, recorded.wouldBeReason),
   }
-  const found = resolveTarget(policy.matrix, question.request, question.listener, question.asker)
-  let decision: Decision
-  if (found.ok) {
-    if (!identified) return { kind: 'undecidable' }
-    decision = decide(question, found.target, identified, { known, located }, policy)
-  } else {
-    const { reason, message, mode = policy.matrix.defaults.mode } = found.refusal
-    const { revision } = policy
-    decision = { outcome: 'deny', reason, message, mode, obligations: [], revision }
-  }
-  const is: Verdict = {
-    outcome: decision.outcome,
-    reason: decision.reason,
-    wouldBe: wouldBeOf(decision.wouldBe?.outcome, decision.wouldBe?.reason),
-  }
+  const extremes = extremesOf?.(check)
+  const decision = decisionOn(check, extremes?.worst ?? policy)
+  if (!decision) return { kind: 'undecidable' }
+  const is = verdictOf(decision)
   const kind = changeOf(was, is)
+  const atBest = extremes && decisionOn(check, extremes.best)
+  const best = atBest && verdictOf(atBest)
+  if (atBest && best && changeOf(is, best) !== 'same') {
+    // Refused whatever it was, or let pass; the same change for all of them.
+    const certain = changeOf(was, best) === kind && (kind === 'broken' || kind === 'opened')
+    if (!certain) return { kind: 'untold', was, best, is, decision }
+    return { kind, was, is: best, decision: atBest }
+  }
   return kind === 'same' ? { kind } : { kind, was, is, decision }
+}
+
+/** Undefined where the policy finds a target and nobody was asked who calls. */
+function decisionOn(
+  { question, identified, known, located }: ReplayableCheck,
+  policy: PolicyInForce,
+): Decision | undefined {
+  const found = resolveTarget(policy.matrix, question.request, question.listener, question.asker)
+  if (found.ok) {
+    return identified && decide(question, found.target, identified, { known, located }, policy)
+  }
+  const { reason, message, mode = policy.matrix.defaults.mode } = found.refusal
+  const { revision } = policy
+  return { outcome: 'deny', reason, message, mode, obligations: [], revision }
+}
+
+function verdictOf({ outcome, reason, wouldBe }: Decision): Verdict {
+  return { outcome, reason, wouldBe: wouldBeOf(wouldBe?.outcome, wouldBe?.reason) }
 }
 
 function changeOf(was: Verdict, is: Verdict): ChangeKind | 'same' {
