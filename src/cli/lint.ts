@@ -33,7 +33,7 @@ const LONG_WORK_BYTES = 4 * 1024 * 1024
 
 const HELP = `
 Without --config the local trust domain is ${LOCAL_TRUST_DOMAIN}, and what tokens may claim is not known.
-With --traffic it tells rules that decided nothing and edges that no recorded call went over.
+With --traffic it tells rules that could have decided no recorded call and edges that none went over.
 Exit codes: 0 no error, 1 errors found (or too many warnings), 2 nothing could be read.
 
 Example:

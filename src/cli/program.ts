@@ -50,6 +50,7 @@ const COMMANDS = [
 export async function run(args: readonly string[], io: CliIo): Promise<void> {
   const program = createProgram(io)
   try {
+    refuseUnknown(program, args)
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -58,6 +59,19 @@ export async function run(args: readonly string[], io: CliIo): Promise<void> {
     }
     io.stderr(`error: ${describe(error)}\n`)
     io.exitCode = 2
+  }
+}
+
+/** With `--help` an unknown command would be helped with the program's own help. */
+function refuseUnknown(program: Command, args: readonly string[]): void {
+  if (!args.includes('--help') && !args.includes('-h')) return
+  let command = program
+  for (const word of args) {
+    if (word.startsWith('-') || command.commands.length === 0) return
+    const next = command.commands.find((each) => each.name() === word || each.aliases().includes(word))
+    if (next) command = next
+    else if (word === 'help') return
+    else command.error(`error: unknown command '${word}'`, { code: 'commander.unknownCommand' })
   }
 }
 

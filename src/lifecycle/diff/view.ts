@@ -77,9 +77,8 @@ function edgesTo(
   for (const { caller, endpoints: only } of callers) {
     const facts = caller.identities.slice(0, MAX_IDENTITIES).map((spiffeId) => factsOf(caller, spiffeId))
     const matching = rulesFor(service, caller).flatMap((rule) => {
-      const elements = rule.from.filter(
-        (element) => !element.any && facts.some((each) => matchFrom(element, each) === true),
-      )
+      // `any` means the callers too that have a name.
+      const elements = rule.from.filter((element) => facts.some((each) => matchFrom(element, each) === true))
       if (elements.length === 0) return []
       const text = textOf(rule)
       const needsUser = elements.every(({ users }) => users)
@@ -98,7 +97,10 @@ function edgesTo(
   for (const [index, name] of endpoints) {
     const own = service.rules.filter((rule) => reaches(rule, index))
     for (const [caller, matches] of [
-      ['users', (rule: PermitRule) => rule.from.some(({ users, workload }) => users && !workload)],
+      [
+        'users',
+        (rule: PermitRule) => rule.from.some(({ any, users, workload }) => any || (users && !workload)),
+      ],
       ['anyone', (rule: PermitRule) => rule.from.some(({ any }) => any)],
     ] as const) {
       add(caller, name, own.filter(matches).map(textOf))

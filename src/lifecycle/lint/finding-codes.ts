@@ -12,6 +12,7 @@ export const FINDING_CODES: ReadonlyMap<string, string> = new Map([
   ['beaten-rule', 'A forbid refuses everyone whom the rule lets in.'],
   ['too-many-rules', 'There are more rules than can be compared with each other.'],
   ['unmeetable-condition', 'The conditions can not hold together.'],
+  ['constant-condition', 'The condition holds of every request, or of every value.'],
   ['expired-condition', 'The days that the conditions name are over.'],
   ['unknown-namespace', 'No ServicePolicy is in the namespace.'],
   ['unknown-label', 'No service has the labels.'],

@@ -1,3 +1,4 @@
+import { findConstant } from './constant-conditions.js'
 import { findUnreachable } from './endpoint-reach.js'
 import { sortFindings, type Finding, type Tell } from './finding.js'
 import { lintedMesh, type Issuers, type Loaded } from './linted-mesh.js'
@@ -10,6 +11,7 @@ import type { TrafficUse } from './traffic-use.js'
 import { findUnknownNames } from './unknown-names.js'
 import { findUnmeetable } from './unmeetable-conditions.js'
 import { findUserFaults } from './users.js'
+import { findWideCallers } from './wide-callers.js'
 
 export type LintOptions = {
   /** Undefined: what tokens can say is not known, and nothing is concluded from it. */
@@ -32,6 +34,8 @@ export function lintPolicy(loaded: Loaded, { issuers, traffic, nowMs }: LintOpti
   findUnreachable(mesh, tell)
   findShadowedRules(mesh, tell)
   findUnmeetable(mesh, nowMs, tell)
+  findConstant(mesh, tell)
+  findWideCallers(mesh, tell)
   findPartialEdges(mesh, tell)
   findUnknownNames(mesh, suggestions, tell)
   findScopes(mesh, issuers, tell)

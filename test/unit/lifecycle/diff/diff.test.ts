@@ -93,6 +93,41 @@ describe('what differs', () => {
       },
     },
     {
+      name: 'anyone instead of users: nobody loses, who has a name needs no user any more',
+      from: 'users: true',
+      to: 'any: true',
+      old: CART + PAY.replace('services: [cart]', 'users: true'),
+      diff: {
+        gained: [
+          { caller: 'anyone', target: 'shop/pay', endpoint: 'Pay', under: ['always'] },
+          { caller: 'anyone', target: 'shop/pay', endpoint: 'List', under: ['always'] },
+        ],
+        changed: [
+          { ...pay('Pay'), was: ['with a user'], is: ['always'] },
+          { ...pay('List'), was: ['with a user'], is: ['always'] },
+        ],
+        documents: expect.anything(),
+      },
+    },
+    {
+      name: 'anyone instead of a caller by name: the caller keeps what it had',
+      from: 'services: [cart]',
+      to: 'any: true',
+      diff: {
+        gained: Array.from({ length: 4 }, () =>
+          expect.objectContaining({ caller: expect.stringMatching(/^(?:users|anyone)$/) }),
+        ),
+        documents: expect.anything(),
+      },
+    },
+    {
+      name: 'and back: what is lost is lost',
+      from: 'any: true',
+      to: 'services: [cart]',
+      old: CART + PAY.replace('services: [cart]', 'any: true'),
+      diff: { lost: Array.from({ length: 4 }, () => expect.anything()), documents: expect.anything() },
+    },
+    {
       name: 'neighbours instead of a rule',
       from: '  rules:\n    - { name: cart, from: [{ services: [cart] }] }\n',
       to: '',
