@@ -5,6 +5,7 @@ import type { Supposition } from '../lifecycle/supposition.js'
 export type CheckOptions = Supposition & {
   readonly policy?: string
   readonly config?: string
+  readonly bodyFile?: string
   readonly trustDomain?: string
   readonly device?: string
   readonly at?: number
@@ -23,6 +24,8 @@ export function addCheckOptions(command: Command): Command {
     .option('--path <path>', 'path with its query', '/')
     .option('--host <name>', 'host (default: the name of the target)')
     .option('--header <name:value>', 'a request header; may be repeated', collectHeader)
+    .option('--body <text>', 'the body, as its --header content-type:… says: JSON or a form')
+    .option('--body-file <file>', 'a file that holds the body')
     .option('--grpc <service/method>', 'a gRPC call, for example shop.v1.Payments/Refund')
     .option('--tcp', 'a TCP connection, to --port')
     .option('--port <number>', 'port at the target', wholeNumber(0, 65_535), 0)
@@ -74,6 +77,8 @@ export function wrongUsage(options: CheckOptions): string | undefined {
   if (options.listenerRole === 'Gateway' && options.caller !== undefined) {
     return 'nobody outside has a workload: --caller and --listener-role Gateway exclude each other'
   }
+  const body = wrongBody(options)
+  if (body !== undefined) return body
   const ofUser = [
     options.role,
     options.userScope,
@@ -88,6 +93,16 @@ export function wrongUsage(options: CheckOptions): string | undefined {
     return '--role, --user-scope, --claim, --mfa, --auth-age, --risk, --device-trust and --device need --user'
   }
   return undefined
+}
+
+function wrongBody({ body, bodyFile, header, tcp, grpc }: CheckOptions): string | undefined {
+  if (body === undefined && bodyFile === undefined) return undefined
+  if (body !== undefined && bodyFile !== undefined) return '--body and --body-file exclude each other'
+  const option = body === undefined ? '--body-file' : '--body'
+  if (tcp) return `${option} and --tcp exclude each other: a connection has no body`
+  if (grpc !== undefined) return `${option} and --grpc exclude each other: conditions read no gRPC messages`
+  if (header?.some(([name]) => name === 'content-type')) return undefined
+  return `${option} needs --header content-type:…, such as application/json: without it a server reads no body`
 }
 
 function collect(value: string, earlier: readonly string[] = []): string[] {

@@ -3,7 +3,7 @@ import { addCheckOptions, type CheckOptions, wrongUsage } from './check-options.
 import { writeReportJson, writeReportText } from './decision-report.js'
 import type { CliIo } from './io.js'
 import { styleOf } from './style.js'
-import { decideCall, describeCall, deviceOf, loadSurroundings, refuseUsage } from './supposed-call.js'
+import { bodyOf, decideCall, describeCall, deviceOf, loadSurroundings, refuseUsage } from './supposed-call.js'
 
 type Options = CheckOptions & { readonly why?: true }
 
@@ -30,12 +30,14 @@ export function register(program: Command, io: CliIo): void {
 export async function check(options: Options, io: CliIo): Promise<void> {
   const wrong = wrongUsage(options)
   if (wrong !== undefined) return refuseUsage(wrong, io)
+  const body = await bodyOf(options, io)
+  if (body === false) return
   const surroundings = await loadSurroundings(options, io)
   if (!surroundings) return
   const nowMs = options.at ?? Date.now()
   const device = await deviceOf(options, nowMs, io)
   if (!device) return
-  const decided = await decideCall(options, { device, nowMs }, surroundings, io)
+  const decided = await decideCall({ ...options, body }, { device, nowMs }, surroundings, io)
   if (!decided) return
   const { decision, steps } = decided
   const why = options.why ? await decided.why() : undefined

@@ -134,6 +134,18 @@ export async function deviceOf(
   return undefined
 }
 
+/** The body that the options give; `false` after telling why it can't be read. */
+export async function bodyOf(
+  { body, bodyFile }: Pick<CheckOptions, 'body' | 'bodyFile'>,
+  io: CliIo,
+): Promise<string | Uint8Array | undefined | false> {
+  if (bodyFile === undefined) return body
+  const read = await readFileBounded(bodyFile, MAX_FILE_BYTES)
+  if (read.ok) return read.bytes
+  refuseUsage(`--body-file: ${read.problem}`, io)
+  return false
+}
+
 export function describeCall(supposed: Supposition, decision: Pick<Decision, 'caller' | 'target'>): string {
   const caller = decision.caller ?? supposed.caller ?? supposed.user ?? 'nobody'
   const target = decision.target ?? supposed.target ?? supposed.host ?? 'unknown target'

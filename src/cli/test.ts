@@ -106,7 +106,7 @@ async function runOnce(
   const read = readCases(files.files)
   if (read.problems.length > 0) return refuse(read.problems, io)
   const cases = chosen(read.cases, options.filter)
-  if (cases.length === 0) return refuse([unreadable(`no case has \`${options.filter}\` in its name`)], io)
+  if (cases.length === 0) return refuse([nothingChosen(options.filter)], io)
 
   const setting = settingOf(loaded.policy, config)
   const ran = await runCases(cases, setting, loaded.sources, progress(cases.length, io))
@@ -149,6 +149,11 @@ function chosen(cases: readonly ReadCase[], filter: string | undefined): readonl
 
 function unreadable(message: string): Problem {
   return { severity: 'error', code: 'unreadable', message, position: undefined }
+}
+
+function nothingChosen(filter: string | undefined): Problem {
+  const message = filter === undefined ? 'there is no case' : `no case has \`${filter}\` in its name`
+  return { severity: 'error', code: 'no-case', message, position: undefined }
 }
 
 /** On a terminal, how many cases are done, from a second after the start on. */

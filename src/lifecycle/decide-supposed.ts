@@ -35,6 +35,11 @@ export function decideSupposed(
       revision,
     }
   }
+  const body = read.request.http?.body?.read()
+  if (body?.ok === false) {
+    const detail = `can't be read, as on a server: ${body.problem}`
+    steps.push({ step: 'body', outcome: 'fail', detail })
+  }
   const gateway = supposed.listenerRole === 'Gateway'
   const listener: ListenerRules = {
     name: 'check',

@@ -7,6 +7,8 @@ export type HypotheticalCall = {
         readonly path: string
         readonly host: string
         readonly headers: readonly (readonly [name: string, value: string])[]
+        /** Text is UTF-8; undefined or empty: none. */
+        readonly body?: string | Uint8Array | undefined
       }
     | undefined
   /** `namespace/name`, as the operator's Envoy configuration would name the target. */
@@ -14,6 +16,9 @@ export type HypotheticalCall = {
   readonly sourceIp: string
   readonly destinationPort: number
 }
+
+/** What Envoy says of a body that it sent along whole. A call may say otherwise, to be one whose body was cut. */
+const WHOLE = ['x-envoy-auth-partial-body', 'false'] as const
 
 /**
  * The bytes of a CheckRequest, so that a hypothetical call takes the same way in as a real one and is found
@@ -29,6 +34,8 @@ export function encodeHypotheticalCheck(call: HypotheticalCall): Buffer {
         [':scheme', 'https'],
       ]
     : []
+  const body = Buffer.from(http?.body ?? '')
+  const whole = body.length === 0 || http?.headers.some(([name]) => name === WHOLE[0]) ? [] : [WHOLE]
   const attributes = Buffer.concat([
     field(1, field(1, socketAddress(call.sourceIp, 0))),
     field(2, field(1, socketAddress('', call.destinationPort))),
@@ -44,7 +51,8 @@ export function encodeHypotheticalCheck(call: HypotheticalCall): Buffer {
                 text(5, http.host),
                 text(6, 'https'),
                 text(10, 'HTTP/2'),
-                field(13, Buffer.concat([...pseudo, ...http.headers].map(headerValue))),
+                body.length === 0 ? body : field(12, body),
+                field(13, Buffer.concat([...pseudo, ...http.headers, ...whole].map(headerValue))),
               ]),
             ),
           ),

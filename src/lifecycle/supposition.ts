@@ -14,6 +14,8 @@ export type Supposition = {
   readonly path: string
   readonly host?: string | undefined
   readonly header?: readonly (readonly [string, string])[] | undefined
+  /** Whole, as Envoy would send it along; empty is none. */
+  readonly body?: string | Uint8Array | undefined
   /** `package.Service/Method`. */
   readonly grpc?: string | undefined
   readonly tcp?: boolean | undefined
@@ -53,6 +55,7 @@ export function callOf(supposed: Supposition): HypotheticalCall {
           headers: grpc
             ? [['content-type', 'application/grpc'], ...(supposed.header ?? [])]
             : (supposed.header ?? []),
+          body: supposed.body,
         },
     target: supposed.target,
     sourceIp: supposed.sourceIp,

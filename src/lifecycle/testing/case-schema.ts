@@ -23,6 +23,13 @@ const RequestSchema = facts(
     tcp: flag('A TCP connection, to `port`.'),
     port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, description: 'At the target.' })),
     headers: Type.Optional(Named(Type.String(), { description: 'By name.' })),
+    body: Type.Optional(
+      Type.Union([Type.String(), Named(Type.Unknown()), Type.Array(Type.Unknown())], {
+        description:
+          'Text, of which `headers` tell the content-type; or an object or a list, sent as application/json.',
+        expected: 'text, an object or a list',
+      }),
+    ),
     sourceIp: text("The peer's address; default 127.0.0.1."),
   },
   'What is asked for.',

@@ -90,7 +90,7 @@ function suppositionOf(facts: CaseFacts, { issuer }: CaseSetting): Supposition {
     method: request.method ?? 'GET',
     path: request.path ?? '/',
     host: request.host,
-    header: Object.entries(request.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+    ...contentOf(request),
     grpc: request.grpc,
     tcp: request.tcp,
     port: request.port ?? 0,
@@ -114,6 +114,20 @@ function suppositionOf(facts: CaseFacts, { issuer }: CaseSetting): Supposition {
   }
 }
 
+/** Headers and body. What is no text is written as JSON. */
+function contentOf({
+  headers = {},
+  body,
+}: NonNullable<CaseFacts['request']>): Pick<Supposition, 'header' | 'body'> {
+  const given = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const)
+  if (body === undefined || typeof body === 'string') return { header: given, body }
+  const typed = given.some(([name]) => name === CONTENT_TYPE)
+  const header = typed ? given : [...given, [CONTENT_TYPE, 'application/json'] as const]
+  return { header, body: JSON.stringify(body) }
+}
+
+const CONTENT_TYPE = 'content-type'
+
 type Report = (pointer: Pointer, message: string) => void
 
 /** What contradicts itself or lacks something. */
@@ -127,6 +141,7 @@ function checkTogether(facts: CaseFacts, report: Report): void {
   if (request.tcp && request.grpc !== undefined) {
     report(['request', 'grpc'], '`tcp` and `grpc` exclude each other')
   }
+  if (request.body !== undefined && request.body !== '') checkBody(request, report)
   if (outside && facts.caller !== undefined) {
     report(['caller'], 'nobody outside has a workload: `caller` and a Gateway listener exclude each other')
   }
@@ -138,6 +153,16 @@ function checkTogether(facts: CaseFacts, report: Report): void {
     if (risk?.[fact] === undefined) continue
     report(['risk', fact], `\`${fact}\` is of a user, and the case has no \`user\``)
   }
+}
+
+function checkBody(request: NonNullable<CaseFacts['request']>, report: Report): void {
+  const at = ['request', 'body']
+  if (request.tcp) report(at, '`body` and `tcp` exclude each other: a connection has no body')
+  if (request.grpc !== undefined)
+    report(at, '`body` and `grpc` exclude each other: conditions read no gRPC messages')
+  if (contentOf(request).header?.some(([name]) => name === CONTENT_TYPE)) return
+  const message = 'a `body` of text needs a header `content-type`: without it a server reads no body'
+  report(at, message)
 }
 
 /** A name that no document has may be what the case is about; where that is not expected, it is a slip of the pen. */

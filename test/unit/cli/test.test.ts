@@ -111,6 +111,11 @@ test('the cases of the example mesh pass, and reach every rule and endpoint', as
   )
 })
 
+test('they pass with the configuration of the example too', async () => {
+  const { stdout } = await run('examples/mesh/tests', '--policy', MESH, '-c', 'examples/mesh/portcullis.yaml')
+  expect(stdout).toMatch(/^(\d+) of \1 cases passed\n$/)
+})
+
 test('a failure is exit 1, with its place, what was expected, and the steps', async () => {
   const { exitCode, stdout } = await run(file('fail.yaml'), '--policy', MESH)
   expect(exitCode).toBe(1)
