@@ -98,7 +98,7 @@ test('a rule that lets in nobody any more is broken for whatever body', async ()
 test.each([{ args: [] }, { args: ['--any'] }])('the same policy is no change $args', async ({ args }) => {
   const { exitCode, stdout } = await replay('same', ...args)
   expect(stdout).toMatch(
-    /^Can't be told, since the body decides and is not recorded: 2\n {2}2 × shop\/cart → /,
+    /^Can't be told, since a body or a withheld value decides, which is not recorded: 2\n {2}2 × shop\/cart → /,
   )
   expect(stdout).toContain('\n      allow  ⇒  allow, or deny rule-not-matched')
   expect(stdout).toMatch(
