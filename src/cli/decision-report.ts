@@ -61,7 +61,8 @@ export function writeReportJson(report: DecisionReport): string {
 
 /** As `-o json` writes it. */
 export function reportValue({ decision, steps, why }: DecisionReport): Readonly<Record<string, unknown>> {
-  const { outcome, workload, user, ...rest } = decision
+  // What a decision keeps for the store is of no use to readers.
+  const { outcome, workload, user, lessons: _lessons, subjects: _subjects, ...rest } = decision
   return {
     decision: outcome,
     ...rest,

@@ -13,6 +13,7 @@ import { printable } from './admin/printable.js'
 import { check } from './check.js'
 import { addCheckOptions, type CheckOptions } from './check-options.js'
 import { reportValue, writeReportText, writeSteps } from './decision-report.js'
+import { unfitEvent, unreadableLog } from './explain-refusals.js'
 import type { CliIo } from './io.js'
 import { findEvent } from './recorded-event.js'
 import { styleOf } from './style.js'
@@ -57,11 +58,16 @@ export function register(program: Command, io: CliIo): void {
 async function explain(id: string | undefined, options: Options, io: CliIo): Promise<void> {
   if (options.event !== undefined) {
     if (options.target !== undefined) return refuseUsage('--event and --target exclude each other', io)
+    const unreadable = await unreadableLog(options.event)
+    if (unreadable !== undefined) return refuseUsage(printable(unreadable), io)
     const found = await findEvent(options.event, id)
     if (!found.ok) return refuseUsage(printable(found.problem), io)
     return explainEvent(found.event, options, io)
   }
-  if (id === undefined) return check({ ...options, why: true }, io)
+  if (id === undefined) {
+    await check({ ...options, why: true }, io)
+    return
+  }
   if (options.target !== undefined) return refuseUsage('a decision by its id has its --target already', io)
   await withApi(options, io, async (api) => {
     const answer = await api.ask({ method: 'GET', path: pathOf('v1', 'decisions', id, 'explain') }, Explained)
@@ -85,6 +91,8 @@ async function explainEvent(event: TrafficEvent, options: Options, io: CliIo): P
     io.exitCode = event.decision === 'allow' ? 0 : 1
     return
   }
+  const unfit = unfitEvent(event)
+  if (unfit !== undefined) return refuseUsage(unfit, io)
   const surroundings = await loadSurroundings({ ...options, issuer: supposed.issuer }, io)
   if (!surroundings) return
   const decided = await decideCall(supposed, { device: deviceInOrder(atMs), nowMs: atMs }, surroundings, io)

@@ -3,6 +3,7 @@ import type { Style } from './style.js'
 
 /** More of what a change opens than this is counted, not told; JSON has it all. */
 const MOST_WAYS = 12
+const MOST_REQUESTS = 6
 
 /** Why a call is decided as it is, for people, in lines. */
 export function writeWhyText({ passed, advice, nearest, changes }: Why, style: Style): string[] {
@@ -30,7 +31,11 @@ function nearestText({ rule, source, of, parts, unmet }: NearestMiss, style: Sty
   ]
 }
 
-function changeText({ edits, diff, opens, then }: SuggestedChange, index: number, style: Style): string[] {
+function changeText(
+  { edits, diff, opens, opensAll, then }: SuggestedChange,
+  index: number,
+  style: Style,
+): string[] {
   const what = edits.map(({ say }) => say).join('; ')
   const lines = ['', `${index === 0 ? 'Smallest change' : 'Or'}: ${what}`]
   for (const line of diff.trimEnd().split('\n')) {
@@ -39,14 +44,32 @@ function changeText({ edits, diff, opens, then }: SuggestedChange, index: number
   }
   if (then.decision !== 'allow')
     lines.push(`  the matrix lets it in then, but ${then.reason} stays: ${then.message}`)
-  if (opens.length === 0) return [...lines, '  it opens nothing else']
-  lines.push(`  it opens also:`)
-  for (const { caller, target, endpoint, request, under } of opens.slice(0, MOST_WAYS)) {
-    const where = endpoint === undefined ? '' : ` (${endpoint})`
+  if (!opensAll)
     lines.push(
-      `    ${caller} → ${target}  ${request}${where}${under === 'every call' ? '' : `, for ${under}`}`,
+      '  there is too much to tell all that it opens, or whether it takes something away: read it well',
     )
+  else if (opens.length === 0) lines.push('  it opens nothing else')
+  if (opens.length > 0) lines.push('  it opens also:', ...waysText(opens))
+  return lines
+}
+
+/** Requests of the same caller, endpoint and calls on one line. */
+function waysText(opens: SuggestedChange['opens']): string[] {
+  const groups = new Map<string, { readonly before: string; readonly after: string; requests: string[] }>()
+  for (const { caller, target, endpoint, request, under } of opens) {
+    const where = endpoint === undefined ? '' : ` (${endpoint})`
+    const before = `${caller} → ${target}`
+    const after = `${where}${under === 'every call' ? '' : `, for ${under}`}`
+    const key = `${before}\n${after}`
+    const group = groups.get(key) ?? { before, after, requests: [] }
+    group.requests.push(request)
+    groups.set(key, group)
   }
-  if (opens.length > MOST_WAYS) lines.push(`    and ${opens.length - MOST_WAYS} more (-o json tells all)`)
+  const lines = [...groups.values()].slice(0, MOST_WAYS).map(({ before, after, requests }) => {
+    const more = requests.length - MOST_REQUESTS
+    const shown = requests.slice(0, MOST_REQUESTS).join(', ')
+    return `    ${before}  ${shown}${more > 0 ? ` and ${more} more` : ''}${after}`
+  })
+  if (groups.size > MOST_WAYS) lines.push(`    and ${groups.size - MOST_WAYS} more (-o json tells all)`)
   return lines
 }

@@ -5,6 +5,12 @@ export type RefusedBy = 'policy' | 'credentials' | 'request' | 'state' | 'device
 type Advice = { readonly by: RefusedBy; readonly advice: string | undefined }
 
 const policy: Advice = { by: 'policy', advice: undefined }
+/** Told where no change was found: one that drops such a condition is never looked for. */
+const CONDITIONS: Advice = {
+  by: 'policy',
+  advice:
+    'where a condition on risk, device, session or sign-in refuses, the caller must meet it: sign in again (with several factors), use a managed device that is in order, or have the risk looked into (portcullis risk show)',
+}
 const credentials = (advice: string): Advice => ({ by: 'credentials', advice })
 const CERTIFICATE = credentials(
   'the caller must come over mTLS with a valid certificate of its own from a trusted domain',
@@ -68,8 +74,8 @@ const ADVICE: { readonly [reason in RefusalReason]: Advice } = {
     by: 'policy',
     advice: 'a token must hold the scope, or for a caller without one a rule grant it',
   },
-  'rule-not-matched': policy,
-  forbidden: policy,
+  'rule-not-matched': CONDITIONS,
+  forbidden: CONDITIONS,
   'user-required': credentials('the call must carry the token of a user'),
   'mfa-required': credentials('the user must authenticate with several factors'),
   'risk-too-high': { by: 'risk', advice: 'look at what counts against it: portcullis risk show' },

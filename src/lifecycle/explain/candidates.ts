@@ -7,9 +7,9 @@ import { forbidEdits } from './forbid-edits.js'
 import { allowEdits, ruleEdits, scopeEdits } from './rule-edits.js'
 
 /**
- * Changes of one place that could take away what a verdict refuses, narrow ones first. None turns a mode, an identity,
- * a device or a risk rule off, and none writes `any` or a wildcard; nothing is promised of them, whoever takes one tries
- * it.
+ * Changes of one place that could take away what a verdict refuses, narrow ones first. None turns a mode or an identity
+ * off, goes past a condition on risk, device, session or sign-in, or writes `any` or a wildcard; nothing is promised of
+ * them, whoever takes one tries it.
  */
 export function candidates(draft: DraftPolicy, facts: Facts, verdict: MatrixVerdict): Edit[] {
   if (verdict.permit) return []
@@ -18,7 +18,10 @@ export function candidates(draft: DraftPolicy, facts: Facts, verdict: MatrixVerd
   if (reason === 'call-not-allowed') return callEdits(draft, facts)
   // A baseline's rule opens more than a service's own, so it is touched only where no document speaks for the caller.
   if (reason === 'caller-unknown') return allowEdits(draft, facts)
-  if (reason === 'endpoint-not-exposed') return endpointEdits(draft, facts)
+  if (reason === 'endpoint-not-exposed') {
+    const known = facts.caller !== undefined || facts.endpoint !== undefined
+    return [...endpointEdits(draft, facts), ...(known ? [] : allowEdits(draft, facts))]
+  }
   if (reason === 'rule-not-matched') return ruleEdits(draft, facts)
   if (reason === 'scope-missing') return scopeEdits(draft, facts, refusal)
   return reason === 'forbidden' ? forbidEdits(draft, facts, refusal) : []

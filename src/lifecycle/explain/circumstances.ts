@@ -2,8 +2,11 @@ import type { ServicePolicy } from '../../segmentation/service-policy.js'
 import { type DraftPolicy, rewritten, type Written } from './draft-policy.js'
 import type { Edit } from './edit.js'
 
-/** What caller, target and request line alone decide; everything else differs from call to call. */
-const BY_EDGE = /^(?:workload|target)\.|^request\.(?:method|path|grpc)\b|^destination\.port$/
+/**
+ * What caller and target alone decide; everything else differs from call to call. What a condition asks of the request
+ * line too: no request that stands for others has every path that a condition could name.
+ */
+const BY_EDGE = /^(?:workload|target)\./
 
 /** So many sets of conditions of the documents concerned are looked at. */
 const MOST_SETS = 12
@@ -12,12 +15,18 @@ type Condition = NonNullable<NonNullable<ServicePolicy['spec']['forbid']>[number
 type Conditional = { when?: Condition[] }
 
 /** Two policies under the same circumstances. */
-export type Pair = { readonly before: DraftPolicy; readonly after: DraftPolicy }
+export type Pair = {
+  readonly before: DraftPolicy
+  readonly after: DraftPolicy
+  /** A condition holds that was widened to hold for the asked call. */
+  readonly admitsAsked: boolean
+}
 
 /**
  * Two policies, one of them the other with edits, as one call sees them and under every other circumstances that can tell
- * them apart: those in which the conditions of one rule hold and no others, and those in which an edited forbid matches.
- * The last pair lets in whatever any of them does. Undefined where one of these is no sound policy, or there are too many.
+ * them apart: those in which the conditions of one rule hold and no others, and those in which one edited forbid matches
+ * and no other that has conditions. A condition that can't be evaluated is one that holds for a forbid and does not for a
+ * permit, so nothing more than the two is needed of any. The last pair lets in whatever any of them does. Undefined where one of these is no sound policy, or there are too many.
  */
 export function circumstances(
   before: DraftPolicy,
@@ -32,19 +41,27 @@ export function circumstances(
         const texts = conditionsOf(rule)
         sets.set(texts.sort().join('\n'), new Set(texts))
       }
-  if (sets.size > MOST_SETS) return undefined
-  const forbids = editedForbids(edits)
+  const forbids = editedForbids(before, after, edits)
+  if (sets.size > MOST_SETS || forbids.length > MOST_SETS) return undefined
   const narrower = widened(before, after, edits)
-  const changes = [...sets.values()].map((held) => only(held, narrower))
-  if (forbids.size > 0) changes.push(matched(forbids))
-  changes.push(only(undefined, narrower))
-  const pairs: Pair[] = [{ before, after }]
-  for (const change of changes) {
+  const changes = [...sets.values()].map((held) => ({
+    change: only(held, narrower),
+    admitsAsked: [...held].some((text) => narrower.has(text)),
+  }))
+  for (const held of forbids) changes.push({ change: matched(held), admitsAsked: false })
+  changes.push({ change: only(undefined, narrower), admitsAsked: false })
+  const pairs: Pair[] = [{ before, after, admitsAsked: true }]
+  for (const { change, admitsAsked } of changes) {
     const [then, now] = [rewritten(before, change), rewritten(after, change)]
     if (!then || !now) return undefined
-    pairs.push({ before: then, after: now })
+    pairs.push({ before: then, after: now, admitsAsked })
   }
   return pairs
+}
+
+/** The policy where all that permits ask of a call is so, and no conditional forbid matches. */
+export function kindly(draft: DraftPolicy): DraftPolicy | undefined {
+  return rewritten(draft, only(undefined, new Map()))
 }
 
 type Change = (document: Written, index: number) => Written
@@ -61,16 +78,13 @@ function only(held: ReadonlySet<string> | undefined, narrower: ReadonlyMap<strin
     )
 }
 
-/** Every permit's conditions hold, and those of the forbids of some documents; no other conditional forbid matches. */
-function matched(forbids: ReadonlySet<number>): Change {
-  return (document, index) =>
+/** Every permit's conditions hold, and of the forbids' these and no others. */
+function matched(held: ReadonlySet<string>): Change {
+  return (document) =>
     rulesChanged(
       document,
       (rules) => rules.map(withoutDoubt),
-      (rules) =>
-        rules
-          .filter((rule) => forbids.has(index) || conditionsOf(rule).length === 0)
-          .map((rule) => (forbids.has(index) ? withoutDoubt(rule) : rule)),
+      (rules) => rules.filter((rule) => conditionsOf(rule).every((text) => held.has(text))).map(withoutDoubt),
     )
 }
 
@@ -116,9 +130,22 @@ function widened(before: DraftPolicy, after: DraftPolicy, edits: readonly Edit[]
   return found
 }
 
-/** Documents whose forbids an edit is about. */
-function editedForbids(edits: readonly Edit[]): Set<number> {
-  return new Set(edits.filter(({ at }) => at[1] === 'forbid').map(({ document }) => document))
+/** The conditions of each forbid that is taken out or means fewer calls, so that these can get past it. */
+function editedForbids(
+  before: DraftPolicy,
+  after: DraftPolicy,
+  edits: readonly Edit[],
+): readonly ReadonlySet<string>[] {
+  const found = new Map<string, ReadonlySet<string>>()
+  for (const { document, at } of edits) {
+    if (at[1] !== 'forbid') continue
+    const left = new Set(after.documents.get(document)?.spec.forbid?.map((rule) => JSON.stringify(rule)))
+    for (const rule of before.documents.get(document)?.spec.forbid ?? []) {
+      const texts = conditionsOf(rule)
+      if (!left.has(JSON.stringify(rule))) found.set(texts.sort().join('\n'), new Set(texts))
+    }
+  }
+  return [...found.values()]
 }
 
 function withoutDoubt<Rule extends Conditional>(rule: Rule): Rule {

@@ -6,6 +6,7 @@ import type { ServicePolicy } from '../../segmentation/service-policy.js'
 import { documentOf, type DraftPolicy } from './draft-policy.js'
 import type { Edit } from './edit.js'
 import { freshName } from './fresh-name.js'
+import { isGuarded } from './protection.js'
 
 type Endpoint = NonNullable<ServicePolicy['spec']['endpoints']>[number]
 
@@ -17,8 +18,10 @@ export function endpointEdits(draft: DraftPolicy, facts: Facts): Edit[] {
   const service = compiledService(facts.target.service)
   const own = documentOf(draft, service?.id)
   if (!service || !own) return []
-  // An endpoint was chosen, and it asks for a workload that nobody outside has.
-  if (facts.endpoint) return admitUsers(own, facts)
+  // An endpoint was chosen, and it asks for a workload that nobody outside has: asking for less is no way in.
+  if (facts.endpoint) return []
+  // A method is compared as it is, but `*` in a list of them reads as every method.
+  if (facts.request.http?.method.includes('*')) return []
   const near = endpointsNear(service.endpointIndex, facts.target.path, facts.request.http !== undefined)
   const written = own.written.spec.endpoints ?? []
   const edits = [...new Set(near.map(({ index }) => index))].flatMap((index) => {
@@ -90,6 +93,8 @@ function newEndpoint(
     const { port } = destination
     return port > 0 ? add({ name: name(`tcp-${port}`), protocol: 'TCP', ports: [port] }) : []
   }
+  // Another endpoint at the same paths would not ask for what the ones there ask for.
+  if (near.some(({ index }) => written[index] && isGuarded(written[index]))) return []
   const grpc = http.grpc && !http.upgrade ? GRPC_PATH.exec(target.path)?.[1] : undefined
   if (grpc !== undefined) return add({ name: name(grpc.slice(grpc.indexOf('/') + 1)), grpc: [grpc] })
   const template = near.length > 0 ? sharedTemplate(written, near, target.path) : templateOf(target.path)
@@ -99,7 +104,10 @@ function newEndpoint(
   return add({ name: name(wanted.replace(/-$/, '')), paths: [template], methods: [http.method], ...protocol })
 }
 
-/** The template by which the endpoints there are found: a narrower one would take its paths away from them. */
+/**
+ * The template by which the endpoints there are found: a narrower one would take its paths away from them. Undefined for
+ * one of all that begins so, which is a wildcard.
+ */
 function sharedTemplate(
   written: readonly Endpoint[],
   near: readonly CompiledEndpoint[],
@@ -112,7 +120,7 @@ function sharedTemplate(
       if (parsed.ok && matchesPath(parsed.template, path)) shapes.set(templateKey(parsed.template), text)
     }
   const [text, ...others] = shapes.values()
-  return others.length === 0 ? text : undefined
+  return others.length === 0 && !text?.includes('*') ? text : undefined
 }
 
 function matchesPath(
@@ -126,8 +134,12 @@ function matchesPath(
 
 const ID = /^(?:\d+|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{16,}|[0-9A-HJKMNP-TV-Z]{26})$/i
 
-/** The path itself, with {id} for segments that number something; undefined where no template says it. */
+/**
+ * The path itself, with {id} for segments that number something; undefined where no template says it: in one, `*` and
+ * braces stand for other paths.
+ */
 function templateOf(path: string): string | undefined {
+  if (/[*{}]/.test(path)) return undefined
   let count = 0
   const text = path
     .split('/')
@@ -139,15 +151,4 @@ function templateOf(path: string): string | undefined {
 function wordsOf({ paths, methods, grpc, ports }: Endpoint): string {
   if (grpc) return `gRPC ${grpc.join(', ')}`
   return paths ? `${methods?.join(', ')} ${paths.join(', ')}` : `TCP port ${ports?.join(', ')}`
-}
-
-/** `Any` keeps whoever came before: a workload, or now a user. */
-function admitUsers(
-  own: { readonly index: number; readonly written: ServicePolicy },
-  { endpoint, gateway, identity }: Facts,
-): Edit[] {
-  const index = own.written.spec.endpoints?.findIndex(({ name }) => name === endpoint?.name) ?? -1
-  if (!gateway || !identity.user || index < 0 || endpoint?.require !== 'Workload') return []
-  const say = `let users reach ${endpoint.name} through a gateway (require: Any)`
-  return [{ document: own.index, op: 'set', at: ['spec', 'endpoints', index, 'require'], value: 'Any', say }]
 }

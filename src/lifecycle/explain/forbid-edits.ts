@@ -2,17 +2,21 @@ import type { Refusal } from '../../decision/decision.js'
 import type { Facts } from '../../segmentation/facts.js'
 import { type DraftPolicy, placeOf, type Written } from './draft-policy.js'
 import type { Edit } from './edit.js'
+import { isProtective } from './protection.js'
 
 type Forbid = NonNullable<Written['spec']['forbid']>[number]
 
-/** Ways out of a forbid: not for this caller, not for this endpoint, or not at all. */
+/**
+ * Ways out of a forbid: not for this caller, not for this endpoint, or not at all; none out of one that asks about risk,
+ * device, session or sign-in.
+ */
 export function forbidEdits(draft: DraftPolicy, facts: Facts, refusal: Refusal): Edit[] {
   const place = placeOf(refusal.ruleSource)
   const document = place && draft.documents.get(place.document)
   const [, list, index] = place?.at ?? []
   if (!place || !document || list !== 'forbid' || typeof index !== 'number') return []
   const rule = document.spec.forbid?.[index]
-  if (!rule) return []
+  if (!rule || rule.when?.some(isProtective)) return []
   const about = { document: place.document }
   const edits: Edit[] = []
   const { caller, endpoint } = facts

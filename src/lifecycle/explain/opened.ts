@@ -1,13 +1,15 @@
-import type { Identity, UserPrincipal, WorkloadPrincipal } from '../../identity/principal.js'
-import { parseSpiffeId } from '../../identity/spiffe-id.js'
-import { identitiesOf, serviceOfIdentity } from '../../segmentation/compile.js'
+import type { Identity, UserPrincipal } from '../../identity/principal.js'
+import { serviceOfIdentity } from '../../segmentation/compile.js'
 import { chooseEndpoint, evaluateMatrix } from '../../segmentation/evaluate.js'
 import type { Facts } from '../../segmentation/facts.js'
-import type { Matrix, Target } from '../../segmentation/matrix.js'
-import { circumstances } from './circumstances.js'
-import { documentOf, type DraftPolicy } from './draft-policy.js'
+import type { Target } from '../../segmentation/matrix.js'
+import { type Caller, pairsOf } from './callers.js'
+import { circumstances, kindly } from './circumstances.js'
+import { documentOf, type DraftPolicy, edited } from './draft-policy.js'
 import type { Edit } from './edit.js'
 import { type Sample, samplesOf } from './samples.js'
+import { SOMEBODY } from './somebody.js'
+import { askedLine, folded, type Found, nameOf } from './told.js'
 
 /** A way that one policy has and another has not. */
 export type Way = {
@@ -17,10 +19,17 @@ export type Way = {
   readonly endpoint: string | undefined
   readonly request: string
   /** Of which calls that is true. */
-  readonly under: 'every call' | 'any user' | 'this user' | 'some users or scopes' | 'other conditions'
+  readonly under:
+    | 'every call'
+    | 'any user'
+    | 'other users like this one'
+    | 'this user'
+    | 'some users or scopes'
+    | 'other conditions'
 }
 
 export type Compared = {
+  /** Without the very call that is asked about. */
   readonly gained: readonly Way[]
   readonly lost: readonly Way[]
   /** False where there were too many pairs to look at all of them. */
@@ -30,11 +39,6 @@ export type Compared = {
 /** Requests that are evaluated at most; about a second and a half. */
 const MOST_LOOKS = 400_000
 
-type Caller = {
-  readonly name: string
-  readonly workload: WorkloadPrincipal | undefined
-  readonly gateway: boolean
-}
 type Guise = { readonly identity: Identity; readonly under: Exclude<Way['under'], 'other conditions'> }
 
 /**
@@ -51,17 +55,31 @@ export function compare(
   if (!pairs) return { gained: [], lost: [], complete: false }
   const olds = pairs.map((pair) => pair.before)
   const news = pairs.map((pair) => pair.after)
-  const gained = new Map<string, Way>()
-  const lost = new Map<string, Way>()
+  const gained = new Map<string, Found>()
+  const lost = new Map<string, Found>()
+  const portsOf = new Map<string, Set<number>>()
+  const result = (complete: boolean): Compared => ({
+    gained: folded([...gained.values()], portsOf, asked),
+    lost: [...lost.values()],
+    complete,
+  })
+  // A way out of a forbid or a call more takes nothing away, so the best that is known of a way is all that is to know.
+  const onlyGains = edits.every(({ at }) => at[1] === 'forbid' || at[1] === 'calls')
+  const line = askedLine(asked)
+  const conditional = isConditional(before, edits, asked)
   let looks = 0
-  const crossing = crossingOf(before, edits)
   const cache = new Map<string, readonly Placed[]>()
   const all = [...olds, ...news]
   for (const [caller, targetId] of pairsOf(before, after, edits, asked)) {
     let samples = cache.get(targetId)
     if (!samples) {
+      const crossing = crossingOf(before, edits, targetId)
       const found = samplesOf([before, after], targetId, asked.request, asked.target.path, crossing)
-      if (!found) return { gained: [], lost: [], complete: false }
+      if (!found) return result(false)
+      for (const { line: each, port } of found) {
+        const ports = portsOf.get(`${targetId}\n${each}`) ?? new Set()
+        portsOf.set(`${targetId}\n${each}`, ports.add(port))
+      }
       samples = found.map((sample) => placedOn(all, targetId, sample, asked))
       cache.set(targetId, samples)
     }
@@ -91,33 +109,52 @@ export function compare(
       return { permit: evaluateMatrix(draft.matrix, facts).permit, endpoint: place.endpoint?.name }
     }
     for (const placed of samples) {
+      const { sample } = placed
+      const key = [caller.name, targetId, sample.words].join('\n')
+      const isAsked = caller.name === nameOf(asked) && targetId === asked.target.id && sample.line === line
       for (const guise of guises) {
-        if (looks > MOST_LOOKS)
-          return { gained: [...gained.values()], lost: [...lost.values()], complete: false }
+        if (looks > MOST_LOOKS) return result(false)
+        if (onlyGains && !isAsked && gained.get(key)?.under === 'every call') break
         // What is refused where every condition is kind is refused everywhere.
-        const [kindOld, kindNew] = [olds.length - 1, all.length - 1]
-        if (!lookIn(kindOld, placed, guise).permit && !lookIn(kindNew, placed, guise).permit) continue
-        for (const at of olds.keys()) {
+        const kindOld = lookIn(olds.length - 1, placed, guise).permit
+        if (!kindOld && !lookIn(all.length - 1, placed, guise).permit) continue
+        for (const [at, { admitsAsked }] of pairs.entries()) {
           const had = lookIn(at, placed, guise)
           const has = lookIn(olds.length + at, placed, guise)
           if (had.permit === has.permit) continue
           const found = has.permit ? gained : lost
           const { endpoint } = has.permit ? has : had
-          const key = [caller.name, targetId, endpoint, placed.sample.words].join('\n')
-          const under = at === 0 ? guise.under : 'other conditions'
-          if (rank(found.get(key)?.under) <= rank(under)) continue
-          found.set(key, {
-            caller: caller.name,
-            target: targetId,
-            endpoint,
-            request: placed.sample.words,
-            under,
-          })
+          const under: Way['under'] = at === 0 ? guise.under : 'other conditions'
+          const known = found.get(key)
+          const otherwise = known?.otherwise || (at > 0 && conditional && !admitsAsked)
+          if (rank(known?.under) <= rank(under)) {
+            if (known && otherwise) found.set(key, { ...known, otherwise })
+          } else {
+            const { words: request, line: lineOf, port } = sample
+            const way = { caller: caller.name, target: targetId, endpoint, request, under }
+            found.set(key, { ...way, line: lineOf, port, otherwise })
+          }
+          if (onlyGains && !isAsked) break
         }
       }
     }
   }
-  return { gained: [...gained.values()], lost: [...lost.values()], complete: true }
+  return result(true)
+}
+
+/** Whether conditions alone kept the asked call out, on the policy or with all the edits but one. */
+function isConditional(before: DraftPolicy, edits: readonly Edit[], asked: Facts): boolean {
+  const parts = edits.length > 1 ? edits.map((edit) => edited(before, [edit])) : []
+  return [before, ...parts].some((part) => {
+    const draft = part && kindly(part)
+    const { id, spiffeId, path, mode } = asked.target
+    if (!draft) return false
+    const target: Target = { service: draft.matrix.services.get(id ?? ''), id, spiffeId, path, mode }
+    const { workload } = asked.identity
+    const caller = workload && serviceOfIdentity(draft.matrix, workload.spiffeId)
+    const endpoint = chooseEndpoint(target, asked.request)
+    return evaluateMatrix(draft.matrix, { ...asked, target, caller, endpoint }).permit
+  })
 }
 
 /** The documents whose permits can let in what the edits open. */
@@ -130,18 +167,31 @@ function concernedBy({ documents }: DraftPolicy, edits: readonly Edit[], { targe
   return concerned
 }
 
-/** Baseline rules and forbids look at paths their own way, a forbid without regard to case. */
-function crossingOf({ documents }: DraftPolicy, edits: readonly Edit[]): 'no' | 'exact' | 'folded' {
-  if (
-    edits.some(({ document, at }) => at[1] === 'forbid' || documents.get(document)?.kind === 'BaselinePolicy')
+/** Baseline rules and forbids look at paths their own way, a forbid that names any without regard to case. */
+function crossingOf(
+  { documents }: DraftPolicy,
+  edits: readonly Edit[],
+  targetId: string,
+): 'no' | 'exact' | 'folded' {
+  const isBroad = edits.some(
+    ({ document, at }) => at[1] === 'forbid' || documents.get(document)?.kind === 'BaselinePolicy',
   )
-    return 'folded'
+  const concerned = [documentOf({ documents }, targetId)?.written, ...documents.values()].filter(
+    (each, index) => index === 0 || each?.kind === 'BaselinePolicy',
+  )
+  const isFolding = concerned.some((each) => each?.spec.forbid?.some(({ to = [] }) => to.some(namesPaths)))
+  if (isBroad) return isFolding ? 'folded' : 'exact'
   return edits.some(({ at }) => at[1] === 'endpoints') ? 'exact' : 'no'
+}
+
+function namesPaths(to: object): boolean {
+  return 'paths' in to || 'grpc' in to || 'endpoints' in to
 }
 
 const UNDER: readonly (Way['under'] | undefined)[] = [
   'every call',
   'any user',
+  'other users like this one',
   'this user',
   'some users or scopes',
   'other conditions',
@@ -152,83 +202,7 @@ function rank(under: Way['under'] | undefined): number {
   return UNDER.indexOf(under)
 }
 
-/** Pairs of caller and target that the edits can concern. */
-function* pairsOf(
-  before: DraftPolicy,
-  after: DraftPolicy,
-  edits: readonly Edit[],
-  asked: Facts,
-): Generator<readonly [Caller, string]> {
-  const callers = [...callersOf(after.matrix, asked), ...strangersOf([before, after])]
-  const whole = new Set<string>()
-  const halves = new Set<string>()
-  for (const { document, at } of edits) {
-    const written = before.documents.get(document)
-    if (written?.kind === 'BaselinePolicy') for (const id of after.matrix.services.keys()) whole.add(id)
-    else if (written) {
-      const id = `${written.metadata.namespace ?? 'default'}/${written.metadata.name}`
-      ;(at[1] === 'calls' ? halves : whole).add(id)
-    }
-  }
-  if (asked.target.id !== undefined && !asked.target.service) whole.add(asked.target.id)
-  for (const target of whole) for (const caller of callers) yield [caller, target]
-  for (const caller of callers) {
-    if (!halves.has(caller.name)) continue
-    for (const target of after.matrix.services.keys()) if (!whole.has(target)) yield [caller, target]
-  }
-}
-
-/** Every identity that a document names, one for each pattern, who asked, and those without a workload. */
-function callersOf(matrix: Matrix, { identity, caller }: Facts): Caller[] {
-  const callers: Caller[] = [
-    { name: 'nobody', workload: undefined, gateway: false },
-    { name: 'nobody', workload: undefined, gateway: true },
-  ]
-  const asked = identity.workload
-  if (asked) callers.push({ name: caller?.id ?? asked.spiffeId.text, workload: asked, gateway: false })
-  for (const service of matrix.services.values())
-    for (const spiffeId of identitiesOf(service)) {
-      if (spiffeId.text === asked?.spiffeId.text) continue
-      callers.push({ name: service.id, workload: { spiffeId, verifiedBy: 'certificate' }, gateway: false })
-    }
-  return callers
-}
-
-/**
- * Workloads that no document names, which a baseline allow alone can let in: one of each namespace and of each pattern
- * that is written anywhere, and one of none of them.
- */
-function strangersOf(drafts: readonly DraftPolicy[]): Caller[] {
-  const texts = new Set<string>()
-  for (const { documents, around } of drafts) {
-    const written = [...documents.values()]
-    if (!written.some(({ kind, spec }) => kind === 'BaselinePolicy' && spec.allow)) continue
-    const namespaces = written.map(({ metadata }) =>
-      'namespace' in metadata ? metadata.namespace : undefined,
-    )
-    for (const namespace of [...namespaces, 'sample-x'])
-      if (namespace !== undefined)
-        texts.add(`spiffe://${around.localTrustDomain}/ns/${namespace}/sa/sample-y`)
-    for (const domain of around.trustDomains) texts.add(`spiffe://${domain}/sample-x`)
-    for (const { kind, spec } of written) {
-      const rules = kind === 'BaselinePolicy' ? (spec.allow ?? []) : (spec.rules ?? [])
-      const from = [...rules, ...(spec.forbid ?? [])].flatMap((rule) => rule.from ?? [])
-      for (const { identities = [] } of from)
-        for (const text of identities) texts.add(text.replaceAll('*', 'sample-x'))
-    }
-  }
-  const known = drafts.map(({ matrix }) => matrix)
-  return [...texts].slice(0, MOST_STRANGERS).flatMap((text): Caller[] => {
-    const parsed = parseSpiffeId(text)
-    if (!parsed.ok || known.some((matrix) => serviceOfIdentity(matrix, parsed.id))) return []
-    return [{ name: STRANGERS, workload: { spiffeId: parsed.id, verifiedBy: 'certificate' }, gateway: false }]
-  })
-}
-
-const MOST_STRANGERS = 50
-const STRANGERS = 'workloads that no document names'
-
-/** Without a user, with one of no role, with the asked one; without and with every scope that the target asks for. */
+/** Without a user, with one of no role, with another like the asked one, with that one; without and with every scope that the target asks for. */
 function guisesOf(caller: Caller, drafts: readonly DraftPolicy[], targetId: string, asked: Facts): Guise[] {
   const endpoints = drafts.flatMap(({ matrix }) => matrix.services.get(targetId)?.endpoints ?? [])
   const userScopes = [...new Set(endpoints.flatMap((endpoint) => endpoint.userScopes))]
@@ -238,7 +212,12 @@ function guisesOf(caller: Caller, drafts: readonly DraftPolicy[], targetId: stri
   const users: readonly (readonly [UserPrincipal | undefined, Guise['under']])[] = [
     [undefined, 'every call'],
     [{ ...SOMEBODY, scopes: userScopes, mfaVerified: true }, 'any user'],
-    ...(user ? [[user, 'this user'] as const] : []),
+    ...(user
+      ? ([
+          [another(user), 'other users like this one'],
+          [user, 'this user'],
+        ] as const)
+      : []),
     ...(able ? [[able, 'some users or scopes'] as const] : []),
   ]
   const token = { issuer: caller.name, service: caller.name, scopes: workloadScopes, jti: 'sample' }
@@ -277,21 +256,8 @@ function placedOn(
   return { sample, places }
 }
 
-const SOMEBODY: UserPrincipal = {
-  issuer: 'https://idp.example',
-  subject: 'somebody',
-  email: undefined,
-  roles: [],
-  scopes: [],
-  clientId: undefined,
-  deviceId: undefined,
-  deviceTrust: undefined,
-  riskScore: undefined,
-  mfaVerified: false,
-  sessionId: undefined,
-  acr: undefined,
-  amr: [],
-  authTimeMs: undefined,
-  zone: undefined,
-  claims: {},
+/** Who has the same roles, scopes and claims, and is somebody else. */
+function another(user: UserPrincipal): UserPrincipal {
+  const { sub: _sub, email: _email, ...claims } = user.claims
+  return { ...user, subject: `sample-${user.subject}`, email: undefined, sessionId: undefined, claims }
 }

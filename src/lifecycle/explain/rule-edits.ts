@@ -1,29 +1,40 @@
 import type { Refusal } from '../../decision/decision.js'
 import { compiledEndpoint, compiledService } from '../../segmentation/compiled.js'
 import type { Facts } from '../../segmentation/facts.js'
+import type { Condition } from '../../segmentation/when/condition.js'
 import { documentOf, type DraftPolicy, placeOf } from './draft-policy.js'
 import type { Edit } from './edit.js'
 import { missesOf, type RuleMiss } from './nearest-miss.js'
 import { freshName } from './fresh-name.js'
 import type { Part } from './part.js'
+import { isProtective, type Keeps, keepsOf } from './protection.js'
 
 /** Of many rules only the nearest are tried. */
 const MOST_RULES = 12
 
-/** The target's consent: a value more in a condition, a caller or an endpoint more in a rule, or a rule more. */
+/**
+ * The target's consent: a value more in a condition, a caller or an endpoint more in a rule, or a rule more. None lets in
+ * past a condition on risk, device, session or sign-in.
+ */
 export function ruleEdits(draft: DraftPolicy, facts: Facts): Edit[] {
-  const misses = missesOf(draft, facts).filter(({ kind }) => kind === 'rule')
-  const near = misses.slice(0, MOST_RULES).flatMap((miss) => widen(facts, miss))
-  return [...near, ...newRule(draft, facts)]
+  return [...widened(draft, facts, 'rule'), ...newRule(draft, facts)]
 }
 
 /** A caller more in a baseline allow that already means such requests. */
 export function allowEdits(draft: DraftPolicy, facts: Facts): Edit[] {
-  const misses = missesOf(draft, facts).filter(({ kind }) => kind === 'allow')
-  return misses.slice(0, MOST_RULES).flatMap((miss) => widen(facts, miss))
+  return widened(draft, facts, 'allow')
 }
 
-function widen(facts: Facts, miss: RuleMiss): Edit[] {
+function widened(draft: DraftPolicy, facts: Facts, of: RuleMiss['kind']): Edit[] {
+  const misses = missesOf(draft, facts)
+  const keeps = keepsOf(misses, of)
+  const near = misses.filter(({ kind }) => kind === of).slice(0, MOST_RULES)
+  return near.flatMap((miss) => widen(facts, miss, keeps))
+}
+
+function widen(facts: Facts, miss: RuleMiss, keeps: Keeps): Edit[] {
+  const { when = [] } = miss.written
+  if (!keeps(when)) return []
   const unmet = miss.parts.filter(({ part, met }) => met !== true && part !== 'scopes')
   const [only] = unmet
   const { document, at } = miss.place
@@ -36,10 +47,13 @@ function widen(facts: Facts, miss: RuleMiss): Edit[] {
     const list = [...at, 'to', 0, 'endpoints']
     return [{ document, op: 'append', at: list, values: [endpoint.name], say }]
   }
-  if (only.admit === undefined || only.index === undefined) return []
+  const condition = only.index === undefined ? undefined : when[only.index]
+  if (only.admit === undefined || !condition || isProtective(condition)) return []
   const { field, value } = only.admit
   const say = `let the condition on ${only.key} of ${miss.name} hold for ${value} too`
-  return [{ document, op: 'append', at: [...at, 'when', only.index, field], values: [value], say }]
+  return [
+    { document, op: 'append', at: [...at, 'when', when.indexOf(condition), field], values: [value], say },
+  ]
 }
 
 /** Into an element that names nothing but services, else as an element of its own. */
@@ -72,7 +86,8 @@ function newRule(draft: DraftPolicy, facts: Facts): Edit[] {
   const endpoint = compiledEndpoint(chosen)
   if (!own || !endpoint || !target.service) return []
   const from = fromOf(facts)
-  if (!from) return []
+  const misses = missesOf(draft, facts)
+  if (!from || !keepsOf(misses, 'rule')(from.when)) return []
   const rules = own.written.spec.rules ?? []
   const taken = new Set(rules.map(({ name }) => name))
   const granted = identity.serviceToken || !identity.workload ? [] : endpoint.workloadScopes
@@ -88,9 +103,7 @@ function newRule(draft: DraftPolicy, facts: Facts): Edit[] {
   }
   const values = rules.length > 0 ? [rule] : [neighbours, rule]
   const more = rules.length > 0 ? '' : ', and another that keeps what services of its namespace may do'
-  const conditional = missesOf(draft, facts).find(
-    ({ kind, parts }) => kind === 'rule' && onlyConditions(parts),
-  )
+  const conditional = misses.find(({ kind, parts }) => kind === 'rule' && onlyConditions(parts))
   const without = conditional ? `, without the conditions of ${conditional.name}` : ''
   const say = `add the rule ${rule.name} to ${own.written.metadata.name}${without}${more}`
   return [{ document: own.index, op: 'append', at: ['spec', 'rules'], values, say }]
@@ -106,7 +119,7 @@ function fromOf({
   caller,
   identity,
   target,
-}: Facts): { readonly from: unknown[]; readonly when?: unknown[] } | undefined {
+}: Facts): { readonly from: unknown[]; readonly when?: Condition[] } | undefined {
   const { workload, user } = identity
   if (caller) {
     const name = caller.namespace === target.service?.namespace ? caller.name : caller.id
@@ -126,9 +139,11 @@ export function scopeEdits(draft: DraftPolicy, facts: Facts, refusal: Refusal): 
   if (identity.serviceToken || !endpoint || refusal.scopes) return []
   const place = placeOf(refusal.ruleSource)
   if (!place) return newRule(draft, facts)
-  const miss = missesOf(draft, facts).find(
+  const misses = missesOf(draft, facts)
+  const miss = misses.find(
     (each) => each.place.document === place.document && each.place.at.join() === place.at.join(),
   )
+  if (miss && !keepsOf(misses, miss.kind)(miss.written.when)) return []
   const held = new Set(miss?.written.grantScopes)
   const values = endpoint.workloadScopes.filter((scope) => !held.has(scope))
   const say = `let the rule ${refusal.rule} grant ${values.join(', ')}`

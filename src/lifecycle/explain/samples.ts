@@ -13,6 +13,9 @@ import { documentOf, type DraftPolicy, type Written } from './draft-policy.js'
 export type Sample = {
   /** `POST /api/payments`, `TCP port 5432`. */
   readonly words: string
+  /** The same without the port. */
+  readonly line: string
+  readonly port: number
   readonly request: AccessRequest
   /** As endpoints are matched on it. */
   readonly path: string
@@ -30,8 +33,8 @@ const MOST_LINES = 2000
 /**
  * Requests for every way to a target that one of two policies knows, and for what was asked by every method there.
  * `crossing` adds those where two templates meet and those that only a forbid takes for the same, which ignores case.
- Undefined where
- * there are too many.
+ * Undefined where there are too many. All have the headers and the query of the asked call: what conditions ask of these
+ * is looked at in `circumstances`.
  */
 export function samplesOf(
   drafts: readonly DraftPolicy[],
@@ -52,7 +55,11 @@ export function samplesOf(
   if (asked.http) methods.add(asked.http.method)
   if (crossing !== 'no') methods.add(METHODS.find((method) => !methods.has(method)) ?? 'OTHER')
   const written = new Set(ways.flatMap((way) => way.ports))
-  const anyPort = crossing !== 'no' ? [undefined, ...written, otherPort(written)] : [undefined]
+  const here = asked.destination.port
+  const anyPort =
+    crossing !== 'no' && written.size > 0
+      ? [undefined, ...[...written, otherPort(written, here)].filter((port) => port !== here)]
+      : [undefined]
   for (const way of ways) addLines(spread(way, methods, anyPort), way.templates, add)
   if (askedPath !== '')
     for (const method of methods)
@@ -98,9 +105,9 @@ function spread(
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS']
 
-function otherPort(written: ReadonlySet<number | undefined>): number {
+function otherPort(written: ReadonlySet<number | undefined>, here: number): number {
   let port = 8080
-  while (written.has(port)) port++
+  while (written.has(port) || port === here) port++
   return port
 }
 
@@ -214,13 +221,19 @@ function httpSample({ method, path, upgrade, port }: Line, asked: AccessRequest)
     destination: { ...asked.destination, port: port ?? asked.destination.port },
     http: { ...base, method, path, upgrade },
   }
-  const words = `${upgrade ? 'upgrade ' : ''}${method} ${path}${port === undefined ? '' : ` on port ${port}`}`
-  return { words, request, path }
+  const line = lineOf({ method, path, upgrade })
+  const words = port === undefined ? line : `${line} on port ${port}`
+  return { words, line, port: request.destination.port, request, path }
+}
+
+/** How a request is worded, without its port; undefined: a TCP connection. */
+export function lineOf(http: Pick<HttpCall, 'method' | 'path' | 'upgrade'> | undefined): string {
+  return http ? `${http.upgrade ? 'upgrade ' : ''}${http.method} ${http.path}` : 'TCP'
 }
 
 function tcpSample(port: number, asked: AccessRequest): Sample {
   const request = { ...asked, destination: { ...asked.destination, port }, http: undefined }
-  return { words: `TCP port ${port}`, request, path: '' }
+  return { words: `TCP port ${port}`, line: lineOf(undefined), port, request, path: '' }
 }
 
 const NO_CALL: HttpCall = {

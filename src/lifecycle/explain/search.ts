@@ -26,6 +26,8 @@ export type Change = {
   readonly files: readonly { readonly file: string; readonly text: string }[]
   /** All that it opens else; nothing is lost by it. */
   readonly gained: readonly Way[]
+  /** False where there was too much to look at: it may open more, or take something away. */
+  readonly complete: boolean
   readonly policy: Policy
 }
 
@@ -41,20 +43,21 @@ type Try = { readonly edits: readonly Edit[]; readonly draft: DraftPolicy; reado
 export function findChanges(draft: DraftPolicy, asked: Asked, loaded: Loaded): readonly Change[] {
   const facts = factsOn(draft.matrix, asked)
   if (!facts || verdictOn(draft.matrix, facts).verdict.permit) return []
-  const compared: (Try & Pick<Compared, 'gained'>)[] = []
+  const compared: (Try & Pick<Compared, 'gained' | 'complete'>)[] = []
   for (const { edits } of solutionsOf(focused(draft, facts) ?? draft, asked).slice(0, MOST_COMPARED)) {
     const solution = triedOn(draft, edits, asked)
     if (!solution) continue
     const { gained, lost, complete } = compare(draft, solution.draft, edits, facts)
-    if (lost.length > 0 || !complete) continue
-    compared.push({ ...solution, gained: gained.filter(isOther(solution.facts)) })
+    if (lost.length > 0) continue
+    compared.push({ ...solution, gained, complete })
   }
-  compared.sort((a, b) => weight(a) - weight(b))
+  compared.sort((a, b) => Number(b.complete) - Number(a.complete) || weight(a) - weight(b))
   const changes: Change[] = []
   for (const solution of compared) {
     if (changes.length >= MOST_CHANGES) break
     const change = proven(solution, asked, loaded)
-    if (change) changes.push({ ...change, gained: solution.gained })
+    const { gained, complete } = solution
+    if (change) changes.push({ ...change, gained, complete })
   }
   return changes
 }
@@ -92,15 +95,6 @@ function solutionsOf(draft: DraftPolicy, asked: Asked): Try[] {
     starts = further
   }
   return solved
-}
-
-/** The asked caller at the asked endpoint is no other, unless it is let in with other users too. */
-function isOther({ caller, identity, target, endpoint }: Facts): (way: Way) => boolean {
-  const name = caller?.id ?? identity.workload?.spiffeId.text ?? 'nobody'
-  return (way) => {
-    if (way.caller !== name || way.target !== target.id || way.endpoint !== endpoint?.name) return true
-    return identity.user !== undefined && (way.under === 'every call' || way.under === 'any user')
-  }
 }
 
 function weight({ gained, edits }: Pick<Compared, 'gained'> & Pick<Try, 'edits'>): number {

@@ -38,6 +38,8 @@ export type SuggestedChange = {
   }[]
   readonly diff: string
   readonly opens: readonly Way[]
+  /** False where there was too much to tell all that it opens, or whether it takes something away. */
+  readonly opensAll: boolean
   /** What is decided with it on this very call; another room than the matrix may still refuse. */
   readonly then: { readonly decision: Decision['outcome']; readonly reason: string; readonly message: string }
 }
@@ -155,7 +157,11 @@ function nearestOf(draft: DraftPolicy, asked: Asked, loaded: Loaded): NearestMis
   }
 }
 
-function suggestion({ edits, diff, gained }: Change, then: Decision, loaded: Loaded): SuggestedChange {
+function suggestion(
+  { edits, diff, gained, complete }: Change,
+  then: Decision,
+  loaded: Loaded,
+): SuggestedChange {
   const { outcome, reason, message } = then.wouldBe
     ? { outcome: then.wouldBe.outcome, reason: then.wouldBe.reason, message: then.wouldBe.message }
     : then
@@ -169,6 +175,7 @@ function suggestion({ edits, diff, gained }: Change, then: Decision, loaded: Loa
     })),
     diff,
     opens: gained,
+    opensAll: complete,
     then: { decision: outcome, reason, message },
   }
 }

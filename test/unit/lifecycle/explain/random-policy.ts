@@ -1,6 +1,17 @@
 import { stringify } from 'yaml'
 import type { Call } from '../../../support/mesh.js'
 
+/** What a header that is absent, other or negated, a path, a method or an expression can hide from samples. */
+const OTHER_CONDITIONS = [
+  { key: 'request.headers[x-k]', notValues: ['1'] },
+  { key: 'request.headers[x-k]', present: true },
+  { key: 'request.headers[x-k]', present: false },
+  { key: 'request.path', values: ['/b', '/a/b', '/p.S/*'] },
+  { key: 'request.method', values: ['PUT'] },
+  { key: 'destination.port', values: ['81'] },
+  { cel: "request.headers['x-k'] == '2'" },
+]
+
 /** Small, fast and good enough to spread cases: mulberry32. */
 export function generator(seed: number) {
   let state = seed >>> 0
@@ -70,6 +81,7 @@ function aFrom(random: Random, cluster: boolean): Record<string, unknown> {
 }
 
 function someWhen(random: Random) {
+  if (random.chance(0.4)) return [random.one(OTHER_CONDITIONS)]
   return [
     random.chance(0.5)
       ? { key: 'request.headers[x-k]', values: [random.one(['1', '2'])] }

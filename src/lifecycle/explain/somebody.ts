@@ -1,0 +1,21 @@
+import type { UserPrincipal } from '../../identity/principal.js'
+
+/** A user without any role. */
+export const SOMEBODY: UserPrincipal = {
+  issuer: 'https://idp.example',
+  subject: 'somebody',
+  email: undefined,
+  roles: [],
+  scopes: [],
+  clientId: undefined,
+  deviceId: undefined,
+  deviceTrust: undefined,
+  riskScore: undefined,
+  mfaVerified: false,
+  sessionId: undefined,
+  acr: undefined,
+  amr: [],
+  authTimeMs: undefined,
+  zone: undefined,
+  claims: {},
+}
