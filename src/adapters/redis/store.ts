@@ -36,6 +36,9 @@ const WRITE_MS = 500
 const DRAIN_MS = 2000
 type Part = Place & { readonly lane: Lane }
 
+/** Records of grants: who may see and revoke them is lost with their documents, so they must not count on. */
+const GRANTS = 'g:'
+
 /**
  * Opens the state store that all replicas share in Redis: one server, a master behind Sentinels, or a Cluster.
  * Waits 5 s at most for the first connection; without one it is `unavailable` and goes on trying. Never rejects.
@@ -46,11 +49,8 @@ type Part = Place & { readonly lane: Lane }
  * from it by `min-replicas-to-write`.
  *
  * After a flush, what any replica still has a copy of is written again, field by field: of numbers the larger one
- * stays, of texts the later. A count of uses that none has a copy of begins anew; documents are gone.
+ * stays, of texts the later. A count of uses that none has a copy of begins anew; documents and records of grants are gone.
  */
-/** Records of grants: who may see and revoke them is lost with their documents, so they must not count on. */
-const GRANTS = 'g:'
-
 export async function openRedisStore(options: RedisStoreOptions): Promise<StateStore> {
   const store = new RedisStore(options)
   await store.opened(FIRST_CONNECTION_MS)
