@@ -79,7 +79,7 @@ export function eventOf(uri: string): Known | undefined {
 
 /**
  * Whether such an event gives back what another took. Those are read strictly and never count from a time ahead;
- * what only takes away is not lost for an irregularity.
+ * what only takes away is not lost for a reason that has another form.
  */
 export function isOpening(name: EventName | undefined, payload: JsonObject): boolean {
   if (name === 'device-compliance-change') return payload['current_status'] === 'compliant'
@@ -97,10 +97,10 @@ export function payloadProblem(
   }
   if (aboutStream) return undefined
   if (readDateMs(payload, 'event_timestamp') === 'wrong') return '`event_timestamp` is not a time'
-  if (!isOpening(event, payload)) return undefined
   if (!isRight(payload, 'initiating_entity', { optional: ['admin', 'user', 'policy', 'system'] })) {
     return '`initiating_entity` is none of admin, user, policy, system'
   }
+  if (!isOpening(event, payload)) return undefined
   const reason = ['reason_admin', 'reason_user'].find((name) => !isOfTexts(payload[name]))
   return reason === undefined ? undefined : `\`${reason}\` is not an object of texts by language`
 }

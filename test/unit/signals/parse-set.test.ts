@@ -82,7 +82,7 @@ describe('refused', () => {
     },
     {
       name: 'a robot that gives back',
-      claims: claimsOf(`${RISC}account-enabled`, { initiating_entity: 'robot' }),
+      claims: claimsOf(REVOKED, { initiating_entity: 'robot' }),
       says: '`initiating_entity`',
     },
     {
@@ -148,7 +148,6 @@ describe('read', () => {
       event: { atMs: NOW_MS + 60_000 },
     },
     ...[
-      { type: REVOKED, payload: { initiating_entity: 'robot' } },
       { type: REVOKED, payload: { reason_admin: 'x', reason_user: 7 } },
       { type: `${RISC}account-disabled`, payload: { reason: {} } },
       { type: `${RISC}credential-compromise`, payload: {} },
