@@ -1,4 +1,3 @@
-import type { UserPrincipal } from '../../identity/principal.js'
 import type { SpiffeId } from '../../identity/spiffe-id.js'
 import type { LoadedPolicy } from '../../policy/load-policy.js'
 import type { PolicyDocument } from '../../policy/read-documents.js'
@@ -8,6 +7,7 @@ import { identitiesOf } from '../../segmentation/compile.js'
 import { type Facts, NO_DEVICE, NO_SESSION, UNKNOWN_CLIENT } from '../../segmentation/facts.js'
 import { matchFrom } from '../../segmentation/from.js'
 import type { Matrix } from '../../segmentation/matrix.js'
+import { SOMEBODY } from '../somebody.js'
 
 /** Of one service, that are asked for. */
 const MAX_IDENTITIES = 16
@@ -132,25 +132,6 @@ export function conditionText(condition: object): string {
   return Object.entries(condition)
     .map(([name, value]) => (name === 'key' ? String(value) : `${name} ${JSON.stringify(value)}`))
     .join(' ')
-}
-
-const SOMEBODY: UserPrincipal = {
-  issuer: '',
-  subject: '',
-  email: undefined,
-  roles: [],
-  scopes: [],
-  clientId: undefined,
-  deviceId: undefined,
-  deviceTrust: undefined,
-  riskScore: undefined,
-  mfaVerified: false,
-  sessionId: undefined,
-  acr: undefined,
-  amr: [],
-  authTimeMs: undefined,
-  zone: undefined,
-  claims: {},
 }
 
 /** A call of this workload on behalf of somebody. */

@@ -8,7 +8,7 @@ import type { Matrix } from '../../segmentation/matrix.js'
 import type { ServicePolicy } from '../../segmentation/service-policy.js'
 import { type DraftPolicy, placeOf } from './draft-policy.js'
 import type { Edit } from './edit.js'
-import { SOMEBODY as SAMPLE_USER } from './somebody.js'
+import { SOMEBODY as SAMPLE_USER } from '../somebody.js'
 
 /** Who may ask, by one of its identities. */
 export type Caller = {

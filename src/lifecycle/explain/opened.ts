@@ -8,7 +8,7 @@ import { circumstances, kindly } from './circumstances.js'
 import { documentOf, type DraftPolicy, edited } from './draft-policy.js'
 import type { Edit } from './edit.js'
 import { type Sample, samplesOf } from './samples.js'
-import { SOMEBODY } from './somebody.js'
+import { SOMEBODY } from '../somebody.js'
 import { askedLine, folded, type Found, nameOf } from './told.js'
 
 /** A way that one policy has and another has not. */

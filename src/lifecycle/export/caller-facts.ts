@@ -1,8 +1,8 @@
 import type { SpiffeId } from '../../identity/spiffe-id.js'
-import type { UserPrincipal } from '../../identity/principal.js'
 import type { AccessRequest } from '../../request/access-request.js'
 import { type Facts, NO_DEVICE, NO_SESSION, UNKNOWN_CLIENT } from '../../segmentation/facts.js'
 import type { Service } from '../../segmentation/matrix.js'
+import { SOMEBODY } from '../somebody.js'
 
 const NO_PEER = { ip: '', port: 0, principal: '' }
 const NO_REQUEST: AccessRequest = {
@@ -12,25 +12,6 @@ const NO_REQUEST: AccessRequest = {
   http: undefined,
   contextExtensions: new Map(),
   sni: '',
-}
-
-const SOMEBODY: UserPrincipal = {
-  issuer: '',
-  subject: '',
-  email: undefined,
-  roles: [],
-  scopes: [],
-  clientId: undefined,
-  deviceId: undefined,
-  deviceTrust: undefined,
-  riskScore: undefined,
-  mfaVerified: false,
-  sessionId: undefined,
-  acr: undefined,
-  amr: [],
-  authTimeMs: undefined,
-  zone: undefined,
-  claims: {},
 }
 
 /** What the `from` of a rule looks at, for a workload that calls, alone or for a user. */

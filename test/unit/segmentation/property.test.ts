@@ -1,30 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { baseline, type Call, matrixOf, problemsOf, service, verdictOf } from '../../support/mesh.js'
 import { type Naive, naiveVerdict } from '../../support/naive-matrix.js'
-
-/** Small, fast and good enough to spread cases: mulberry32. */
-function generator(seed: number) {
-  let state = seed >>> 0
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-  const below = (limit: number) => Math.floor(next() * limit)
-  const chance = (share: number) => next() < share
-  const one = <T>(list: readonly T[]): T => {
-    const found = list[below(list.length)]
-    if (found === undefined) throw new Error('nothing to choose from')
-    return found
-  }
-  const some = <T>(list: readonly T[], most: number): T[] => {
-    const count = 1 + below(most)
-    return [...new Set(Array.from({ length: count }, () => one(list)))]
-  }
-  return { below, chance, one, some }
-}
-type Random = ReturnType<typeof generator>
+import { generator, type Random } from '../../support/naive-mesh.js'
 
 const IDS = ['x/a', 'x/b', 'x/c', 'y/a', 'y/b'] as const
 const NAMESPACES = ['x', 'y', 'z']

@@ -1,6 +1,6 @@
-import type { UserPrincipal } from '../../identity/principal.js'
+import type { UserPrincipal } from '../identity/principal.js'
 
-/** A user without any role. */
+/** A user without any role, where only it matters that there is one. */
 export const SOMEBODY: UserPrincipal = {
   issuer: 'https://idp.example',
   subject: 'somebody',
