@@ -55,6 +55,10 @@ export class Connections {
     this.#watch = setInterval(() => this.#look(), limits.lookEveryMs).unref()
   }
 
+  get count(): number {
+    return this.#open.size
+  }
+
   add(session: Http2Session, admission: Admission): void {
     const nowMs = performance.now()
     const connection: Connection = {

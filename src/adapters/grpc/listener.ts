@@ -51,6 +51,8 @@ export type GrpcListenerOptions = {
 export type GrpcListener = {
   /** As in the configuration, with the port it got: `127.0.0.1:43121`, `[::]:9191`, `unix:/path`. */
   readonly address: string
+  /** Connections that are open now. */
+  connections(): number
   /** What health answers for the server and for Authorization. False until told. */
   setServing(serving: boolean): void
   /**
@@ -175,6 +177,7 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
 
   return {
     address,
+    connections: () => connections.count,
     setServing: (serving) => side.setServing(serving),
     updateTls: (certificate) => {
       if (replaceCertificate(server, certificate).rootsChanged) connections.renew()

@@ -4,12 +4,11 @@ export type HealthOptions = {
   readonly listen: { readonly host: string; readonly port: number }
   /** Asked on every probe; `detail` is for an operator to read. */
   readonly readiness: () => { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> }
-  /** Prometheus text. */
-  readonly metrics: () => string | Promise<string>
+  /** Everything measured, in the form that an `Accept` header prefers. */
+  readonly metrics: (accept: string | undefined) => { readonly contentType: string; readonly body: string }
 }
 
 const TEXT = 'text/plain; charset=utf-8'
-const METRICS = 'text/plain; version=0.0.4; charset=utf-8'
 
 /** Serves /livez, which says that the process answers, /readyz, whether it decides, and /metrics. */
 export function startHealthServer({ listen, readiness, metrics }: HealthOptions): Promise<GetServer> {
@@ -27,7 +26,13 @@ export function startHealthServer({ listen, readiness, metrics }: HealthOptions)
         send(response, ready ? 200 : 503, answer('application/json'), body)
       },
     ],
-    ['/metrics', async (response) => send(response, 200, answer(METRICS), await metrics())],
+    [
+      '/metrics',
+      (response) => {
+        const { contentType, body } = metrics(response.req.headers.accept)
+        send(response, 200, { ...answer(contentType), vary: 'accept' }, body)
+      },
+    ],
   ]
   return startGetServer(listen, new Map(answers))
 }

@@ -7,7 +7,10 @@ const servers: GetServer[] = []
 let ready = false
 
 async function start(
-  metrics: () => string | Promise<string> = () => 'portcullis_up 1\n',
+  metrics: (accept: string | undefined) => { contentType: string; body: string } = (accept = 'none') => ({
+    contentType: 'text/plain',
+    body: `portcullis_up 1 ${accept}\n`,
+  }),
 ): Promise<GetServer> {
   const readiness = (): { ready: boolean; detail: Record<string, unknown> } => ({
     ready,
@@ -51,13 +54,15 @@ test('a port in use is a clear error', async () => {
     startHealthServer({
       listen: { host: '127.0.0.1', port },
       readiness: () => ({ ready, detail: {} }),
-      metrics: () => '',
+      metrics: () => ({ contentType: 'text/plain', body: '' }),
     }),
   ).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: `)
 })
 
 test('metrics that fail are a 500, not a crash', async () => {
-  const server = await start(() => Promise.reject(new Error('bug')))
+  const server = await start(() => {
+    throw new Error('bug')
+  })
   expect((await ask(server, '/metrics')).status).toBe(500)
   expect((await ask(server, '/livez')).status).toBe(200)
 })
@@ -71,5 +76,5 @@ test('livez always, readyz when ready and with the detail, metrics as given', as
     status: 200,
     body: '{"ready":true,"policy":"none"}\n',
   })
-  expect(await ask(server, '/metrics')).toEqual({ status: 200, body: 'portcullis_up 1\n' })
+  expect(await ask(server, '/metrics')).toEqual({ status: 200, body: 'portcullis_up 1 none\n' })
 })

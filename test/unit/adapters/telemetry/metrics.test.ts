@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
-import { createMetrics, PROCESS_METRICS } from '../../../src/adapters/metrics.js'
-import type { Decision } from '../../../src/decision/decision.js'
-import { MODES } from '../../../src/decision/mode.js'
-import { HTTP_STATUS_OF_REASON, type RefusalReason } from '../../../src/decision/reason.js'
+import { createMetrics } from '../../../../src/adapters/telemetry/metrics.js'
+import { PROCESS_METRICS } from '../../../../src/adapters/telemetry/process-metrics.js'
+import type { Decision } from '../../../../src/decision/decision.js'
+import { MODES } from '../../../../src/decision/mode.js'
+import { HTTP_STATUS_OF_REASON, type RefusalReason } from '../../../../src/decision/reason.js'
 
 function decision(over: Partial<Decision> = {}): Decision {
   return {
@@ -34,7 +35,7 @@ function samples(text: string): Map<string, number> {
 
 describe('registered metrics', () => {
   test('a name that is taken throws', () => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ most: 10, isService: () => false })
     const metric = { name: 'portcullis_x', help: 'x', type: 'gauge', read: () => 1 } as const
     metrics.register(metric)
     expect(() => metrics.register(metric)).toThrow('portcullis_x is registered twice')
@@ -57,7 +58,7 @@ describe('registered metrics', () => {
     { name: 'a plain number', read: () => 0.25, line: 'portcullis_x 0.25' },
     { name: 'infinity', read: () => Infinity, line: 'portcullis_x +Inf' },
   ])('$name', ({ read, line }) => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ most: 10, isService: () => false })
     metrics.register({ name: 'portcullis_x', help: 'one\ntwo \\', type: 'gauge', read })
     expect(metrics.text()).toContain(
       `# HELP portcullis_x one\\ntwo \\\\\n# TYPE portcullis_x gauge\n${line}\n`,
@@ -66,13 +67,13 @@ describe('registered metrics', () => {
   })
 
   test('what is not known is not there', () => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ most: 10, isService: () => false })
     metrics.register({ name: 'portcullis_x', help: 'x', type: 'gauge', read: () => undefined })
     expect(metrics.text()).not.toContain('portcullis_x')
   })
 
   test('they are read at each scrape', () => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ most: 10, isService: () => false })
     let age = 0
     metrics.register({ name: 'portcullis_x', help: 'x', type: 'gauge', read: () => ++age })
     expect([
@@ -84,14 +85,16 @@ describe('registered metrics', () => {
 
 describe('decisions', () => {
   test('count by outcome, reason and mode; what would have been counts apart', () => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ most: 10, isService: () => false })
     const shadowed = { outcome: 'deny', reason: 'rule-not-matched', message: '' } as const
     metrics.observe(decision(), 80)
     metrics.observe(decision(), 80)
     metrics.observe(decision({ outcome: 'deny', reason: 'forbidden' }), 80)
     metrics.observe(decision({ outcome: 'challenge', reason: 'step-up-required' }), 80)
     metrics.observe(decision({ mode: 'Shadow', wouldBe: shadowed }), 80)
-    const counted = [...samples(metrics.text())].filter(([name]) => name.includes('decisions_total'))
+    const counted = [...samples(metrics.text())].filter(
+      ([name, value]) => /^portcullis_(?:would_be_)?decisions_total/.test(name) && value > 0,
+    )
     expect(Object.fromEntries(counted)).toEqual({
       'portcullis_decisions_total{decision="allow",reason="allowed",mode="Enforce"}': 2,
       'portcullis_decisions_total{decision="allow",reason="allowed",mode="Shadow"}': 1,
@@ -101,8 +104,19 @@ describe('decisions', () => {
     })
   })
 
+  test('failures of its own are counted from 0, so that the first one is a rise', () => {
+    const zeros = [...samples(createMetrics({ most: 10, isService: () => false }).text())].filter(([name]) =>
+      name.startsWith('portcullis_decisions_total'),
+    )
+    expect(new Map(zeros.map(([name, value]) => [/reason="([^"]*)"/.exec(name)?.[1], value]))).toEqual(
+      new Map(
+        ['overloaded', 'internal-error', 'state-unavailable', 'not-ready'].map((reason) => [reason, 0]),
+      ),
+    )
+  })
+
   test('every reason in every mode has a series of its own', () => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ most: 10, isService: () => false })
     const reasons = Object.keys(HTTP_STATUS_OF_REASON).filter(isRefusalReason)
     for (const reason of reasons) {
       for (const mode of MODES) metrics.observe(decision({ outcome: 'deny', reason, mode }), 1)
@@ -115,7 +129,7 @@ describe('decisions', () => {
   })
 
   test('durations are cumulative, bounds included', () => {
-    const metrics = createMetrics()
+    const metrics = createMetrics({ most: 10, isService: () => false })
     for (const us of [0, 50, 51, 1_000, 2_000_000]) metrics.observe(decision(), us)
     const read = samples(metrics.text())
     const bucket = (le: string) => read.get(`portcullis_decision_duration_seconds_bucket{le="${le}"}`)
@@ -128,7 +142,7 @@ describe('decisions', () => {
 })
 
 test('the process says its CPU, memory and start', () => {
-  const metrics = createMetrics()
+  const metrics = createMetrics({ most: 10, isService: () => false })
   PROCESS_METRICS.forEach(metrics.register)
   const read = samples(metrics.text())
   expect(read.get('process_cpu_seconds_total')).toBeGreaterThan(0)
