@@ -42,7 +42,7 @@ export function impossibleTravel(
     : [['latest', LAST_PLACE, last ? Math.max(nowMs, last.atMs + 1) : nowMs, here]]
   // Who showed MFA since then was asked already.
   const answered = last !== undefined && answeredMs !== undefined && answeredMs > last.atMs
-  const impossible = km > SAME_KM && !ahead && !answered && km * HOUR_MS > maxSpeedKmh * elapsedMs
+  const impossible = !ahead && !answered && isOutOfReach(km, elapsedMs, maxSpeedKmh)
   if (!impossible) return { finding: live, ops: noted }
   return {
     finding: { factor: 'impossible-travel', points, beganMs: nowMs },
@@ -53,6 +53,11 @@ export function impossibleTravel(
 function readPlace(text: string): Place | undefined {
   const [latitude, longitude] = text.split(',').map(Number)
   return placeOf(latitude, longitude, undefined)
+}
+
+/** Nobody gets so far in that time. What is near is one place, whatever the time. */
+export function isOutOfReach(km: number, elapsedMs: number, maxSpeedKmh: number): boolean {
+  return km > SAME_KM && km * HOUR_MS > maxSpeedKmh * elapsedMs
 }
 
 /** Great-circle distance (haversine). */
