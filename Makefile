@@ -12,6 +12,7 @@ CORPORA ?= ../shared/corpora
 dependencies := node_modules/.installed
 built := dist/.built
 envoy := ENVOY_BIN=$$(scripts/setup-envoy.sh)
+promtool := PROMTOOL_BIN=$$(scripts/setup-promtool.sh)
 
 .PHONY: help demo test lint bench conformance docs build clean
 
@@ -23,7 +24,7 @@ demo: $(built) ## The example mesh with real Envoys, and calls through it; ARGS=
 
 test: $(built) ## Every test, those through real Envoys too
 	@scripts/setup-redis.sh
-	@$(envoy) && export ENVOY_BIN && npm run --silent test && npm run --silent test:contract && npm run --silent test:e2e
+	@$(envoy) && $(promtool) && export ENVOY_BIN PROMTOOL_BIN && npm run --silent test && npm run --silent test:contract && npm run --silent test:e2e
 	@if [ -d ../shared/corpora ]; then npm run --silent conformance -- ../shared/corpora; fi
 
 lint: $(built) ## Types, format, lint, and the doors between the rooms
