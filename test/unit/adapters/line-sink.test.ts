@@ -5,6 +5,8 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { createLineSink } from '../../../src/adapters/line-sink.js'
+import type { Overflow } from '../../../src/audit/event-sink.js'
+import { createTrail } from '../../../src/audit/trail.js'
 
 type Reader = ChildProcessByStdio<Writable, Readable, null>
 const readers: Reader[] = []
@@ -31,8 +33,37 @@ afterEach(() => {
 /** More than a pipe holds on its own, so that the next write waits for the reader. */
 const FILL = 'f'.repeat(4 * 1024 * 1024)
 
-async function fill(stream: Writable, bufferLines: number, overflow: 'Block' | 'Drop' | 'FailClosed') {
-  const sink = createLineSink({ stream, bufferLines, overflow })
+/** One sink behind its trail, with lines for events. */
+function trailOf(stream: Writable, bufferLines: number, overflow: Overflow) {
+  const sink = createLineSink({ name: 'Stdout 0', stream, bufferLines, render: ({ line }) => line })
+  const trail = createTrail({ sinks: [{ sink, overflow }], nowMs: () => 0 })
+  const eventOf = (line: string) => ({ line, classification: undefined, atMs: 0 })
+  const figures = () => {
+    const found = trail.figures().get('Stdout 0')
+    if (!found) throw new Error('no figures')
+    return found
+  }
+  return {
+    accept: (line: string, waitMs: number) => trail.accept(eventOf(line), waitMs),
+    acceptKept: (line: string, waitMs: number) => trail.acceptKept(eventOf(line), waitMs),
+    drain: (withinMs?: number) => trail.drain(withinMs),
+    get pending() {
+      return figures().pending
+    },
+    get dropped() {
+      return figures().dropped
+    },
+    get refused() {
+      return figures().refused
+    },
+    get broken() {
+      return figures().problem
+    },
+  }
+}
+
+async function fill(stream: Writable, bufferLines: number, overflow: Overflow) {
+  const sink = trailOf(stream, bufferLines, overflow)
   expect(sink.accept(FILL, 0)).toBe('accepted')
   await new Promise(setImmediate)
   for (let i = 1; i < bufferLines; i++) expect(sink.accept(`held ${i}`, 0)).toBe('accepted')
@@ -128,7 +159,7 @@ test('a reader that has stopped reading is given up in time, and its lines are c
 })
 
 test('after drain nothing is accepted', async () => {
-  const sink = createLineSink({ stream: reader('cat >/dev/null').stdin, bufferLines: 10, overflow: 'Block' })
+  const sink = trailOf(reader('cat >/dev/null').stdin, 10, 'Block')
   await sink.drain()
   expect(sink.accept('late', 1000)).toBe('refused')
 })
@@ -136,7 +167,7 @@ test('after drain nothing is accepted', async () => {
 test('a slow reader gets every accepted line, once and in order', async () => {
   const child = reader('sleep 0.2; cat')
   const written = text(child.stdout)
-  const sink = createLineSink({ stream: child.stdin, bufferLines: 10_000, overflow: 'FailClosed' })
+  const sink = trailOf(child.stdin, 10_000, 'FailClosed')
   const padding = 'ü'.repeat(500)
   for (let i = 0; i < 10_000; i++) {
     expect(sink.accept(`${i} ${padding}`, 0)).toBe('accepted')
@@ -157,7 +188,7 @@ test('lines of one tick go out in one write', async () => {
       done()
     },
   })
-  const sink = createLineSink({ stream, bufferLines: 100, overflow: 'Block' })
+  const sink = trailOf(stream, 100, 'Block')
   expect(['a', 'b', 'c'].map((line) => sink.accept(line, 0))).toEqual(Array(3).fill('accepted'))
   expect(writes).toEqual([])
   await sink.drain()
