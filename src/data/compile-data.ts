@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { RuleSource } from '../decision/decision.js'
 import type { Pointer } from '../schema/problem.js'
+import { parseDurationMs } from '../schema/units.js'
 import type { Report } from '../segmentation/when/condition.js'
 import type { AccessRule, DataPolicies, DataPolicy } from './data-policy.js'
 import type { DataPolicySchema } from './data-schema.js'
@@ -47,7 +48,9 @@ function compileOne({ metadata, spec, sourceOf, report }: DataDocument): DataPol
       level: audit?.level ?? 'Metadata',
       retention: audit?.retention,
       alert: audit?.alert ?? false,
+      retentionMs: msOf(audit?.retention),
       encrypted: audit?.encryption !== undefined,
+      keyRotationMs: msOf(audit?.encryption?.keyRotation),
     },
   }
 }
@@ -57,4 +60,8 @@ function compileAccess(
   source: RuleSource,
 ): AccessRule {
   return { role, operations, needsApproval: approval === 'Required', needsMfa: mfa === 'Required', source }
+}
+
+function msOf(duration: string | undefined): number | undefined {
+  return duration === undefined ? undefined : parseDurationMs(duration)
 }

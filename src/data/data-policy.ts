@@ -18,8 +18,14 @@ export type DataPolicy = {
   /** Once there is one, every call needs a user that one lets pass. */
   readonly access: readonly AccessRule[]
   readonly hasAccessRules: boolean
-  /** Stored events are to be encrypted. */
-  readonly audit: DataAudit & { readonly encrypted: boolean }
+  readonly audit: DataAudit & {
+    /** How long stored events are kept; undefined: for ever. */
+    readonly retentionMs: number | undefined
+    /** Stored events are to be encrypted. */
+    readonly encrypted: boolean
+    /** How long one content key serves; undefined: as whoever stores them says. */
+    readonly keyRotationMs: number | undefined
+  }
 }
 
 /** By name. */

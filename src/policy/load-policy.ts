@@ -10,6 +10,7 @@ import { Directory, type Surroundings } from '../segmentation/directory.js'
 import type { Matrix } from '../segmentation/matrix.js'
 import type { AdaptivePolicy } from '../session/adaptive-policy.js'
 import { type AdaptiveDocument, compileAdaptive } from '../session/compile-adaptive.js'
+import { encryptionProblems, type PlannedSink } from './encryption-problems.js'
 import { type PolicyDocument, type PolicyFile, readDocuments } from './read-documents.js'
 import { revisionOf } from './revision.js'
 import { policyWarnings } from './warnings.js'
@@ -32,6 +33,8 @@ export type Policy = {
 export type LoadOptions = Surroundings & {
   /** Rule sources and the revision name files from here, so that they don't depend on where it is mounted. */
   readonly directory?: string
+  /** Undefined: nobody knows where events will go. */
+  readonly auditSinks?: readonly PlannedSink[] | undefined
 }
 
 export type LoadedPolicy =
@@ -104,6 +107,7 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
     directory,
     options.hasDevices,
   )
+  problems.push(...encryptionProblems(documents, options.auditSinks))
   if (!matrix.ok || problems.some(({ severity }) => severity === 'error')) {
     return { ok: false, problems: sortProblems(problems) }
   }
@@ -121,7 +125,7 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
       inert: [...adaptive.inert, ...device.inert],
     },
     sources: documents,
-    warnings: sortProblems([...problems, ...policyWarnings(documents), ...unencrypted(documents)]),
+    warnings: sortProblems([...problems, ...policyWarnings(documents)]),
   }
 }
 
@@ -173,22 +177,6 @@ function usesGrants({ grantOnlyRoles }: Matrix, classifications: DataPolicies): 
     access.some(({ needsApproval }) => needsApproval),
   )
   return approved || grantOnlyRoles.size > 0
-}
-
-/** Events can be asked to be encrypted, and what writes them must be able to. */
-function unencrypted(documents: readonly PolicyDocument[]): Problem[] {
-  return documents.flatMap((document) =>
-    document.kind === 'DataPolicy' && document.spec.audit?.encryption
-      ? [
-          {
-            severity: 'warning',
-            code: 'not-encrypted',
-            message: 'no audit sink of this version encrypts: what keeps the events must',
-            position: document.source.positionOf(['spec', 'audit', 'encryption']),
-          },
-        ]
-      : [],
-  )
 }
 
 /** The services in the order in which the matrix numbers them. */

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Command, CommanderError } from 'commander'
+import type { JWK } from 'jose'
+import { parseRecipient } from '../../../src/audit/chain/audit-keys.js'
 import type { CliIo } from '../../../src/cli/io.js'
 import { register as registerKeys } from '../../../src/cli/keys.js'
 import { register as registerToken } from '../../../src/cli/token.js'
@@ -58,6 +60,17 @@ describe('keys generate', () => {
       exitCode: 1,
       err: expect.stringContaining('Allowed choices'),
     })
+  })
+  test('makes keys on P-384 that events are encrypted for', async () => {
+    const made = await run('keys', 'generate', '--algorithm', 'ECDH-ES', '--out', at('restricted'))
+    expect(made).toMatchObject({ exitCode: 0, err: '' })
+    expect(made.out).toContain('restricted.pem  public: audit.sinks[].recipients.<classification>')
+    const read = parseRecipient(await readFile(at('restricted.pem'), 'utf8'))
+    const { keys } = JSON.parse(await readFile(at('restricted.jwks.json'), 'utf8')) as { keys: JWK[] }
+    expect(keys).toEqual([expect.objectContaining({ kty: 'EC', crv: 'P-384', alg: 'ECDH-ES', use: 'enc' })])
+    expect(read).toMatchObject({ ok: true, recipient: { keyId: keys[0]?.kid } })
+    expect(keys[0]).not.toHaveProperty('d')
+    expect((await stat(at('restricted.key'))).mode & 0o777).toBe(0o600)
   })
   test.each(['ES256', 'RS256', 'EdDSA'])('makes %s keys that mint and inspect take', async (algorithm) => {
     const made = await run('keys', 'generate', '--algorithm', algorithm, '--out', at('sub/svc'), '-o', 'json')

@@ -131,7 +131,15 @@ test('what a document does not say is the least, and its name is recorded', () =
     source: '0.yaml#',
     access: [],
     hasAccessRules: false,
-    audit: { name: 'public', level: 'Metadata', retention: undefined, alert: false, encrypted: false },
+    audit: {
+      name: 'public',
+      level: 'Metadata',
+      retention: undefined,
+      alert: false,
+      retentionMs: undefined,
+      encrypted: false,
+      keyRotationMs: undefined,
+    },
   })
   expect(policies.get('constructor')).toBeUndefined()
 })
@@ -166,7 +174,15 @@ test('the example of FORMATS', () => {
       },
     ],
     hasAccessRules: true,
-    audit: { name: 'restricted', level: 'Full', retention: '7y', alert: true, encrypted: true },
+    audit: {
+      name: 'restricted',
+      level: 'Full',
+      retention: '7y',
+      alert: true,
+      retentionMs: 7 * 365 * 86_400_000,
+      encrypted: true,
+      keyRotationMs: 30 * 86_400_000,
+    },
   })
   expect(namesToEncrypt(policies)).toEqual(['restricted'])
 })

@@ -21,7 +21,15 @@ const policyOf = (...access: readonly AccessRule[]): DataPolicy => ({
   source: 'data.yaml:1:1',
   access,
   hasAccessRules: access.length > 0,
-  audit: { name: 'restricted', level: 'Full', retention: '7y', alert: true, encrypted: false },
+  audit: {
+    name: 'restricted',
+    level: 'Full',
+    retention: '7y',
+    alert: true,
+    retentionMs: 7 * 365 * 86_400_000,
+    encrypted: false,
+    keyRotationMs: undefined,
+  },
 })
 
 const aGrant = (grant: Partial<LiveGrant> = {}): LiveGrant => ({
