@@ -4,6 +4,7 @@ import type { NotLearned } from '../lifecycle/learn/evidence.js'
 import { Lesson, nothingWritten, type PolicyText, takeLine, whatIsWritten } from '../lifecycle/learn/learn.js'
 import { type Opened, opensAlso } from '../lifecycle/learn/opens-also.js'
 import type { WrittenFile } from '../lifecycle/learn/write-documents.js'
+import type { TrafficEvent } from '../lifecycle/traffic.js'
 import { loadPolicy, type LoadOptions } from '../policy/load-policy.js'
 import { formatProblem } from '../schema/problem.js'
 import { printable } from './admin/printable.js'
@@ -27,6 +28,8 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024
 /** Groups of calls that are told; the rest is counted. */
 const MAX_TOLD = 20
 const MAX_NAMED = 10
+/** Decisions that were not given, of which is known; their events are not learned from. */
+const MAX_WITHDRAWN = 100_000
 
 /** `portcullis learn`. */
 export function register(program: Command, io: CliIo): void {
@@ -63,19 +66,34 @@ async function run(events: readonly string[], options: Options, io: CliIo): Prom
     includeAnonymous: options.includeAnonymous ?? false,
   })
   let count = 0
+  const withdrawn = new Set<string>()
   const first = await readLines(
     events,
     (line) =>
-      takeLine(line, (event) => {
-        count++
-        lesson.suspicion.note(event)
-      }),
+      takeLine(
+        line,
+        (event) => {
+          count++
+          lesson.suspicion.note(event)
+        },
+        (decisionId) => {
+          if (withdrawn.size < MAX_WITHDRAWN) withdrawn.add(decisionId)
+        },
+      ),
     { what: 'security event', io },
   )
   if (!first.ok) return
   if (count === 0) return fail(`no security event of a decision in ${events.join(', ')}`, io)
   const again = { what: 'security event', io, quiet: true } as const
-  await readLines(events, (line) => takeLine(line, (event) => lesson.evidence.note(event)), again)
+  const given = (note: (event: TrafficEvent) => void) => (line: string) =>
+    takeLine(line, (event) => {
+      if (!withdrawn.has(event.decisionId)) note(event)
+    })
+  await readLines(
+    events,
+    given((event) => lesson.evidence.note(event)),
+    again,
+  )
   const additions = lesson.additions()
   const files = lesson.files(additions)
   let opened: readonly Opened[] = []
@@ -91,7 +109,11 @@ async function run(events: readonly string[], options: Options, io: CliIo): Prom
       if (!below) return
     } else {
       const proof = lesson.proof(result.policy.matrix)
-      await readLines(events, (line) => takeLine(line, (event) => proof.note(event)), again)
+      await readLines(
+        events,
+        given((event) => proof.note(event)),
+        again,
+      )
       if (proof.learned > 0) {
         io.stderr(`warning: ${proof.learned} calls are still not let pass: learn again with --policy\n`)
         io.exitCode = 1

@@ -31,13 +31,8 @@ export async function readLines(
     io.exitCode = 2
     return { ok: false, lines, skipped }
   }
-  for (const file of files) {
-    const found = await stat(file).catch(() => undefined)
-    if (!found) return refuse(`${file} can't be read: no such file`)
-    if (found.isDirectory()) return refuse(`${file} is a folder: name the files of ${what}s in it`)
-    if (found.isFile() && (await isGzip(file)))
-      return refuse(`${file} is compressed with gzip: unpack it first (gunzip -k)`)
-  }
+  const unusable = await unusableFile(files, what)
+  if (unusable !== undefined) return refuse(unusable)
   const progress = progressOf(io)
   for (const file of files) {
     let [number, told] = [0, 0]
@@ -64,6 +59,19 @@ export async function readLines(
   return { ok: true, lines, skipped }
 }
 
+/** Why a file can't be one of lines; undefined where all may be. */
+export async function unusableFile(files: readonly string[], what: string): Promise<string | undefined> {
+  for (const file of files) {
+    const found = await stat(file).catch(() => undefined)
+    if (!found) return `${file} can't be read: no such file`
+    if (found.isDirectory()) return `${file} is a folder: name the files of ${what}s in it`
+    if (found.isFile() && (await isGzip(file))) {
+      return `${file} is compressed with gzip: unpack it first (gunzip -k)`
+    }
+  }
+  return undefined
+}
+
 /** By its first bytes, whatever its name is; a pipe is not looked at, as it can be read once only. */
 async function isGzip(file: string): Promise<boolean> {
   const handle = await open(file).catch(() => undefined)
@@ -76,7 +84,8 @@ async function isGzip(file: string): Promise<boolean> {
   }
 }
 
-async function* linesOf(file: string): AsyncGenerator<{ line: string; complete: boolean }> {
+/** Streamed, a piece at a time; a line that is too long is cut. */
+export async function* linesOf(file: string): AsyncGenerator<{ line: string; complete: boolean }> {
   const handle = await open(file)
   try {
     const buffer = Buffer.alloc(PIECE_BYTES)
@@ -106,7 +115,7 @@ async function* linesOf(file: string): AsyncGenerator<{ line: string; complete: 
 }
 
 /** One line that is written over, on a terminal alone. */
-function progressOf(io: CliIo): { at(text: string): void; end(): void } {
+export function progressOf(io: CliIo): { at(text: string): void; end(): void } {
   let nextMs = Date.now() + 2 * PROGRESS_MS
   let shown = false
   return {

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { readTrafficLine, type TrafficEvent } from '../lifecycle/traffic.js'
+import { isEncryptedLine } from '../audit/chain/open-line.js'
+import { ENCRYPTED, readTrafficLine, type TrafficEvent } from '../lifecycle/traffic.js'
 
 export type FoundEvent =
   { readonly ok: true; readonly event: TrafficEvent } | { readonly ok: false; readonly problem: string }
@@ -16,7 +17,10 @@ export async function findEvent(file: string, id: string | undefined): Promise<F
     for await (const line of createInterface({ input, crlfDelay: Infinity })) {
       lines++
       // Reading a line costs more than looking for the id in it.
-      if (id !== undefined && !line.includes(id)) continue
+      if (id !== undefined && !line.includes(id)) {
+        if (isEncryptedLine(line)) problem ??= `${name}:${lines}: ${ENCRYPTED}`
+        continue
+      }
       const read = readTrafficLine(line)
       if (read.kind === 'bad') problem ??= `${name}:${lines}: ${read.problem}`
       if (read.kind !== 'event' || (id !== undefined && read.event.decisionId !== id)) continue

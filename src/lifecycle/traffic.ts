@@ -41,10 +41,15 @@ export type TrafficEvent = {
 /** Longest line that is read, UTF-16 units. */
 const MAX_LINE = 256 * 1024
 
+/** Of a line of an encrypted audit log. */
+export const ENCRYPTED = 'encrypted: open it with `portcullis audit decrypt` first'
+
 export type ReadLine =
   | { readonly kind: 'event'; readonly event: TrafficEvent }
   /** A blank line, or an event of another type than a decision's. */
   | { readonly kind: 'other' }
+  /** The answer of the event with this id was not given: the call was refused. */
+  | { readonly kind: 'withdrawal'; readonly decisionId: string }
   | { readonly kind: 'bad'; readonly problem: string }
 
 /** Reads one line of a log of security events. Bad input is a result. */
@@ -55,7 +60,10 @@ export function readTrafficLine(line: string): ReadLine {
   if (!parsed.ok) return { kind: 'bad', problem: parsed.problem }
   if (!isJsonObject(parsed.value)) return { kind: 'bad', problem: 'no JSON object' }
   const fields = parsed.value
+  if (fields['eventType'] === 'withdrawal' && typeof fields['decisionId'] === 'string')
+    return { kind: 'withdrawal', decisionId: fields['decisionId'] }
   if (fields['eventType'] !== 'authorization') {
+    if (typeof fields['jwe'] === 'string') return { kind: 'bad', problem: ENCRYPTED }
     return typeof fields['eventType'] === 'string'
       ? { kind: 'other' }
       : { kind: 'bad', problem: 'no security event: `eventType` is missing' }

@@ -38,10 +38,18 @@ export function whatIsWritten(
   return { matrix: policy.matrix, written, files }
 }
 
-/** Reads one line for `take`; gives what keeps it from being read. */
-export function takeLine(line: string, take: (event: TrafficEvent) => void): string | undefined {
+/**
+ * Reads one line for `take`; gives what keeps it from being read. `withdraw` is told of decisions that were not given,
+ * whose events came before.
+ */
+export function takeLine(
+  line: string,
+  take: (event: TrafficEvent) => void,
+  withdraw?: (decisionId: string) => void,
+): string | undefined {
   const read = readTrafficLine(line)
   if (read.kind === 'event') take(read.event)
+  else if (read.kind === 'withdrawal') withdraw?.(read.decisionId)
   return read.kind === 'bad' ? read.problem : undefined
 }
 

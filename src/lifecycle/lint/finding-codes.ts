@@ -4,7 +4,7 @@ export const FINDING_CODES: ReadonlyMap<string, string> = new Map([
   ['uncallable-endpoint', 'Nobody can call the endpoint.'],
   ['open-endpoint', 'The endpoint asks for no identity.'],
   ['over-broad', 'A rule or a path means more than a review can see.'],
-  ['not-encrypted', 'Encryption is asked for that this version does not do.'],
+  ['not-encrypted', 'Stored events are to be encrypted, and a sink does not or is not known to.'],
   ['unreachable-endpoint', 'No request finds the endpoint.'],
   ['hidden-method', 'A more specific path takes requests whose method only a wider path has.'],
   ['shadowed-rule', 'An earlier rule means all that the rule means.'],
