@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { Writable } from 'node:stream'
 import type * as Loader from '../src/config/load.js'
 import type * as Main from '../src/main.js'
 import { serveMeasurements } from './measured-process.js'
@@ -9,7 +10,7 @@ import { ADMIN_TOKEN, type AdminCall, SET_UP } from './scene.js'
 /**
  * What ships, measured: `dist`, with the configuration named on the command line. Events go to standard output.
  * `--repeatable-tokens` takes a service token more than once, so that the cost of a remembered one can be told
- * apart from that of its one-time use.
+ * apart from that of its one-time use. `--discard-events`: events for standard output are dropped.
  */
 const [configurationFile = '', ...flags] = process.argv.slice(2)
 const dist = new URL('../dist/', import.meta.url)
@@ -28,7 +29,7 @@ const loaded = loadConfig({
 })
 if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems))
 const running = await start(loaded.config, {
-  events: process.stdout,
+  events: flags.includes('--discard-events') ? discarding() : process.stdout,
   log: () => undefined,
   ...(flags.includes('--repeatable-tokens') ? { replayGuard: { claim: () => 'first' } } : {}),
 })
@@ -36,6 +37,10 @@ if (running.admin !== undefined) await setUp(running.admin, dirname(configuratio
 const [listener] = running.listeners
 if (!listener) throw new Error('no listener')
 serveMeasurements(listener.address, () => running.stop())
+
+function discarding(): Writable {
+  return new Writable({ write: (_chunk, _encoding, done) => done() })
+}
 
 /** Tells the admin API what the scene says. */
 async function setUp(address: string, folder: string): Promise<void> {

@@ -9,7 +9,8 @@ import { prepareScene, type Scene } from './scene.js'
 /** One row of the table: a server, and how the request of each call is made. */
 type Row = {
   readonly name: string
-  readonly server: 'floor' | 'listener' | 'portcullis' | 'portcullis, tokens repeatable' | 'whole'
+  readonly server:
+    'floor' | 'listener' | 'portcullis' | 'portcullis, tokens repeatable' | 'whole' | 'discarding' | 'audited'
   /** Made before the clock starts. */
   readonly messages: (count: number) => Promise<readonly Buffer[]>
   readonly calls: number
@@ -32,12 +33,16 @@ try {
   const repeatable = await launch('portcullis-server.ts', [configuration, '--repeatable-tokens'])
   const listener = await launch('listener-server.ts', [])
   const whole = await launch('portcullis-server.ts', [join(folder, 'portcullis-whole.yaml')])
+  const discarding = await launch('portcullis-server.ts', [configuration, '--discard-events'])
+  const audited = await launch('portcullis-server.ts', [join(folder, 'portcullis-audited.yaml')])
   const byName = {
     floor,
     listener,
     portcullis: real,
     'portcullis, tokens repeatable': repeatable,
     whole,
+    discarding,
+    audited,
   }
   const rows = rowsOf(scene)
 
@@ -96,6 +101,18 @@ function rowsOf(scene: Scene): Row[] {
     {
       name: 'the same, with an inventory of devices, signals received, classified data by a grant',
       server: 'whole',
+      messages: same(scene.withoutServiceToken),
+      calls: 8000,
+    },
+    {
+      name: 'certificate and user token seen before, no service token, events discarded',
+      server: 'discarding',
+      messages: same(scene.withoutServiceToken),
+      calls: 8000,
+    },
+    {
+      name: 'the same, events in an audit log on disk: hash chain, signed checkpoints',
+      server: 'audited',
       messages: same(scene.withoutServiceToken),
       calls: 8000,
     },

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
@@ -78,6 +78,9 @@ export async function prepareScene(folder: string): Promise<Scene> {
   await writeFile(join(folder, 'service.pem'), serviceKey.publicKeyPem)
   await writeFile(join(folder, 'idp.json'), jwksText(userKey))
   await writeFile(join(folder, 'portcullis.yaml'), stringify(configuration(caller)))
+  await writeFile(join(folder, 'portcullis-audited.yaml'), stringify(auditedConfiguration(caller)))
+  const { privateKey } = generateKeyPairSync('ed25519')
+  await writeFile(join(folder, 'audit.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }))
   await writeFile(join(folder, ADMIN_TOKEN), randomBytes(24).toString('base64url'))
   await writeFile(join(folder, 'portcullis-whole.yaml'), stringify(wholeConfiguration(caller)))
   await writeFile(join(folder, SET_UP), JSON.stringify(setUp(target)))
@@ -211,6 +214,12 @@ function configuration(caller: string): Readonly<Record<string, unknown>> {
       ],
     },
   }
+}
+
+/** With an audit log on disk: hash chain and signed checkpoints, all else by default. */
+function auditedConfiguration(caller: string): Readonly<Record<string, unknown>> {
+  const sinks = [{ type: 'File', file: './audit/events.jsonl', signingKeyFile: './audit.key' }]
+  return { ...configuration(caller), audit: { sinks } }
 }
 
 /** With everything that looks at a user, a device and data. */

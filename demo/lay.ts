@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isSeq, parseDocument } from 'yaml'
@@ -41,6 +42,7 @@ export function layPortcullis(directory: string, instance: PortcullisInstance): 
     write(join(directory, 'keys', `${service}.pem`), publicKey.export({ format: 'pem', type: 'spki' }))
   }
   for (const [file, token] of tokens) write(join(directory, file), `${token}\n`)
+  layAuditKey(join(directory, 'keys'))
   const names = new Map([
     [`[::]:${PORTS.mesh}`, `${address}:${PORTS.mesh}`],
     [`[::]:${PORTS.edge}`, `${address}:${PORTS.edge}`],
@@ -55,6 +57,14 @@ export function layPortcullis(directory: string, instance: PortcullisInstance): 
   write(config, withPlaces(renderShipped(example, { addresses: new Map(), directory, names })))
   write(join(directory, 'places.csv'), PLACES)
   return config
+}
+
+/** A key for the chain of the audit log; one that is started again goes on with its own. */
+function layAuditKey(directory: string): void {
+  if (existsSync(join(directory, 'audit.key'))) return
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  write(join(directory, 'audit.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }))
+  write(join(directory, 'audit.pem'), publicKey.export({ format: 'pem', type: 'spki' }))
 }
 
 /** Where the addresses of the demo's users are: ranges that are for documentation alone. */

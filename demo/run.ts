@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { envoyBinary } from './envoy-binary.js'
+import { REPOSITORY } from './lay.js'
 import { type Mesh, startMesh } from './mesh.js'
 import { play } from './scenario.js'
 import { CHAPTERS } from './scenarios.js'
@@ -30,6 +32,19 @@ async function playAll(mesh: Mesh): Promise<number> {
   }
   say(`\n${calls} calls, ${differing} other than expected`)
   return differing
+}
+
+/** Whether the log that was written meanwhile is as it was written; says what the command says, without its details. */
+function verifyLog({ directory }: Mesh): boolean {
+  const command = ['audit', 'verify', '--key', 'keys/audit.pem', 'audit']
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(REPOSITORY, 'dist/cli/portcullis.js'), ...command],
+    { encoding: 'utf8', cwd: join(directory, 'portcullis-1') },
+  )
+  const told = `${stdout}${stderr}`.split('\n').filter((line) => line !== '' && !line.startsWith(' '))
+  say(`\nportcullis ${command.join(' ')}\n${told.join('\n')}`)
+  return status === 0
 }
 
 /** Commands to try by hand while the mesh is up. */
@@ -82,11 +97,12 @@ async function main(): Promise<number> {
   try {
     const differing = await Promise.race([playAll(mesh), interrupted])
     if (typeof differing === 'string') return 130
+    const isIntact = verifyLog(mesh)
     if (stay) {
       say(await invitation(mesh))
       await interrupted
     }
-    return differing === 0 ? 0 : 1
+    return differing === 0 && isIntact ? 0 : 1
   } finally {
     await mesh.stop()
   }

@@ -3,23 +3,27 @@ import { createDecisionIds } from './adapters/decision-ids.js'
 import type { AskerCertificate } from './adapters/grpc/asker.js'
 import { type GrpcListener, type GrpcListenerOptions, startGrpcListener } from './adapters/grpc/listener.js'
 import { isRevokedNow } from './identity/certificate-policy.js'
+import { andThen } from './identity/eventually.js'
 import { startHealthServer } from './adapters/http/health.js'
 import { startPublicServer } from './adapters/http/public.js'
-import { createLineSink } from './adapters/line-sink.js'
-import { createMetrics } from './adapters/metrics.js'
+import { answerMetrics } from './adapters/telemetry/accepted.js'
 import { writeSecurityEvent } from './audit/security-event.js'
+import type { Trail } from './audit/trail.js'
 import { writeSignalEvent } from './audit/signal-event.js'
 import { authorize, type Identify, type Lookups } from './authorize.js'
 import type { Config, ListenerConfig } from './config/config.js'
-import { createCheck } from './ext-authz/check.js'
+import { type Check, createCheck } from './ext-authz/check.js'
 import { prepareReplies } from './ext-authz/reply.js'
 import { identify } from './identity/identify.js'
 import type { ReplayGuard } from './identity/replay.js'
-import { type LiveTls, openTls, readAllTls, watchTls } from './main/listener-tls.js'
+import { type LiveTls, openTls, readAllTls, type TlsMaterial, watchTls } from './main/listener-tls.js'
 import type { LiveAgent } from './main/live-agent.js'
 import { openAssertions } from './main/live-assertions.js'
 import { openAdmin } from './main/live-admin.js'
 import { openAlertSinks } from './main/alert-sinks.js'
+import { openAuditTrail } from './main/audit-trail.js'
+import { openDetector } from './main/detector.js'
+import { createExpiries, type Expiries } from './main/expiries.js'
 import { openFeedback } from './main/feedback.js'
 import { openKeys } from './main/live-keys.js'
 import { openPlaces } from './main/live-place.js'
@@ -27,8 +31,9 @@ import { openPolicy } from './main/live-policy.js'
 import { type LiveSsf, openSsf } from './main/live-ssf.js'
 import { openState } from './main/live-state.js'
 import { openTrust } from './main/live-trust.js'
-import { jsonLog, type Log, messageOf, StartFailure } from './main/log.js'
+import { type Log, messageOf, openLog, StartFailure } from './main/log.js'
 import { openRecorder } from './main/recorder.js'
+import { openTelemetry } from './main/telemetry.js'
 import { registerMetrics } from './main/registered-metrics.js'
 import { openVerifiers } from './main/verifiers.js'
 import { locate } from './risk/locate.js'
@@ -63,6 +68,8 @@ export type Running = {
   readonly public: string | undefined
   /** And of the admin API. */
   readonly admin: string | undefined
+  /** Writes every detail into the log, or no longer. */
+  toggleDebug(): void
   /** Drains: not serving, then no new calls, then what was accepted is answered and written. */
   stop(): Promise<void>
 }
@@ -87,20 +94,32 @@ async function open(
   undo: (() => void | Promise<void>)[],
 ): Promise<Running> {
   const nowMs = Date.now
-  const log = jsonLog(options.log, nowMs)
+  const liveLog = openLog(options.log, config.log.level, nowMs)
+  undo.push(() => liveLog.close())
+  const log = liveLog.of('server')
+  const expiries = createExpiries()
+  let isService = (_name: string): boolean => false
   const opening = [
-    openPolicy(config, log).then((opened) => closedOnFailure(opened, undo)),
-    openTrust({ ...config, jwtSvids: config.serviceTokens.jwtSvid !== undefined }, log, nowMs).then(
-      (opened) => closedOnFailure(opened, undo),
-    ),
-    openKeys(config, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
+    openPolicy(config, liveLog.of('policy')).then((opened) => closedOnFailure(opened, undo)),
+    openTrust(
+      { ...config, jwtSvids: config.serviceTokens.jwtSvid !== undefined },
+      liveLog.of('trust'),
+      nowMs,
+    ).then((opened) => closedOnFailure(opened, undo)),
+    openKeys(config, liveLog.of('keys'), nowMs).then((opened) => closedOnFailure(opened, undo)),
     readAllTls(config.listeners),
-    openAssertions(config.upstreamAssertion, log, nowMs).then((opened) => closedOnFailure(opened, undo)),
-    openPlaces(config, log).then((opened) => closedOnFailure(opened, undo)),
+    openAssertions(config.upstreamAssertion, liveLog.of('assertions'), nowMs).then((opened) =>
+      closedOnFailure(opened, undo),
+    ),
+    openPlaces(config, liveLog.of('places')).then((opened) => closedOnFailure(opened, undo)),
+    Promise.resolve()
+      .then(() => openTelemetry(config.telemetry, liveLog, (name) => isService(name), nowMs))
+      .then((opened) => closedOnFailure(opened, undo)),
   ] as const
   await failWithEveryProblem(opening)
-  const [policy, trust, keys, tls, assertions, livePlaces] = await Promise.all(opening)
-  const state = await openState(config, log)
+  const [policy, trust, keys, tls, assertions, livePlaces, telemetry] = await Promise.all(opening)
+  isService = (name) => policy.current.matrix.services.has(name)
+  const state = await openState(config, liveLog.of('state'))
   const { store } = state
   undo.push(() => state.close(nowMs()))
   const verifiers = openVerifiers(config, trust, keys, options.replayGuard ?? store.claims)
@@ -111,7 +130,7 @@ async function open(
   ] as const) {
     if (source === undefined) log('info', `risk factor without a source: ${factor} never applies`)
   }
-  const alertSinks = openAlertSinks(config, state.append, log)
+  const alertSinks = openAlertSinks(config, state.append, liveLog.everyLineOf('alerts'))
   const feedback = openFeedback({
     store,
     risk: () => policy.current.risk,
@@ -121,23 +140,28 @@ async function open(
     nowMs,
   })
 
-  const sink = createLineSink({
-    stream: options.events,
-    bufferLines: config.audit.buffer,
-    overflow: config.audit.overflow,
+  const trail = await openAuditTrail(config, {
+    events: options.events,
+    appendEntries: state.appendEntries,
+    classification: (name) => policy.current.classifications.get(name)?.audit,
+    tell: alertSinks.send,
     onBroken: () => tellReadiness(),
+    log: liveLog.of('audit'),
+    nowMs,
   })
+  undo.push(() => trail.drain(0))
+
   const listeners: { name: string; listener: GrpcListener }[] = []
   let serving = false
   const isReady = (): boolean =>
     serving &&
-    (sink.broken === undefined || config.audit.overflow === 'Drop') &&
+    trail.isWriting() &&
     // Without it nobody of this mesh could be believed.
     (!config.trustDomains.has(config.trustDomain) || trust.bundles.get(config.trustDomain) !== undefined)
   const tellReadiness = (): void => {
     for (const { listener } of listeners) listener.setServing(isReady())
   }
-  const metrics = createMetrics()
+  const { metrics } = telemetry
   const identifyCaller: Identify = ({ request, listener, nowMs: at }, target, matrix) =>
     identify(request, listener, target, (id) => serviceOfIdentity(matrix, id)?.id, verifiers, at)
 
@@ -157,10 +181,12 @@ async function open(
     store,
     policy,
     lookups,
-    record: sink.acceptKept,
+    record: (line, waitMs) => trail.acceptKept({ line, classification: undefined, atMs: nowMs() }, waitMs),
     isRevoked: (asker) => isRevokedNow(asker, trust.policy, nowMs()),
     tell: alertSinks.send,
-    log,
+    noteCertificate: (pem) => expiries.note('admin', pem),
+    liveLog,
+    log: liveLog.of('admin'),
     nowMs,
   })
   if (admin) undo.push(() => admin.close())
@@ -168,21 +194,64 @@ async function open(
     config,
     keys,
     store,
-    { log, audit: (signal) => void sink.accept(writeSignalEvent(signal), SIGNAL_WAIT_MS) },
+    {
+      log: liveLog.of('signals'),
+      audit: (signal) => {
+        const line = writeSignalEvent(signal)
+        void trail.accept({ line, classification: undefined, atMs: signal.atMs }, SIGNAL_WAIT_MS)
+      },
+    },
     nowMs,
   )
   undo.push(() => ssf.close())
   const { given } = feedback
-  const recorder = openRecorder(config.audit.record, config.serviceTokens.header, metrics, log)
-  registerMetrics({ metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given, ssf })
+  const recorder = openRecorder(
+    config.audit.record,
+    config.serviceTokens.header,
+    metrics,
+    liveLog.of('recorder'),
+  )
+  const load = { deciding: 0 }
+  registerMetrics({
+    metrics,
+    policy,
+    trail,
+    keys,
+    keysMaxStaleMs: config.jwks.maxStaleMs,
+    trust,
+    verifiers,
+    store,
+    alertSinks,
+    given,
+    ssf,
+    expiries,
+    load: {
+      deciding: () => load.deciding,
+      connections: () => listeners.map(({ name, listener }) => [name, listener.connections()]),
+    },
+  })
+  const detector = await openDetector(config.audit.detector, {
+    proxies: new Set(config.listeners.flatMap(({ trustedProxies }) => Array.from(trustedProxies.keys()))),
+    placeOf: places.placeOf,
+    record: (line, atMs) => void trail.accept({ line, classification: undefined, atMs }, SIGNAL_WAIT_MS),
+    tell: alertSinks.send,
+    metrics,
+    log: liveLog.of('detector'),
+  })
+  if (detector) undo.push(() => detector.close())
   const parts = {
     record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) => {
       const line = writeSecurityEvent(event)
       admin?.noteEvent(line)
-      return sink.accept(line, waitMs)
+      const { nowMs: atMs, decisionId } = event
+      const classification = event.decision.data?.name
+      const accepted = trail.accept({ line, classification, atMs, decisionId }, waitMs)
+      if (detector) void andThen(accepted, (kept) => kept === 'accepted' && detector.note(event))
+      return accepted
     },
     learn: feedback.learn,
     recordCheck: recorder?.record,
+    follow: telemetry.follow,
     observe: metrics.observe,
     report: (error: unknown) => log('error', 'a decision failed', { problem: stackOf(error) }),
     newDecisionId: createDecisionIds(nowMs),
@@ -205,20 +274,24 @@ async function open(
   }
 
   for (const rules of config.listeners) {
-    const check = createCheck({
-      ...parts,
-      listener: rules,
-      authorize: (request, asker, at) =>
-        (recorder?.authorize ?? authorize)(
-          { request, listener: rules, asker, nowMs: at },
-          policy.current,
-          lookups,
-        ),
-    })
+    const check = counted(
+      load,
+      createCheck({
+        ...parts,
+        listener: rules,
+        authorize: (request, asker, at) =>
+          (recorder?.authorize ?? authorize)(
+            { request, listener: rules, asker, nowMs: at },
+            policy.current,
+            lookups,
+          ),
+      }),
+    )
     const liveTls = await openTls(rules, tls, trust.agents)
     const isRevoked = (asker: AskerCertificate): boolean => isRevokedNow(asker, trust.policy, nowMs())
     const answering = { check, isRevoked, accessLogs: feedback.accessLogs }
-    const { listener, watcher } = await listen(rules, liveTls, trust.agents, answering, config, log)
+    const surroundings = { agents: trust.agents, config, expiries, log: liveLog.of('listener') }
+    const { listener, watcher } = await listen(rules, liveTls, answering, surroundings)
     listeners.push({ name: rules.name, listener })
     undo.push(() => {
       watcher?.close()
@@ -239,10 +312,10 @@ async function open(
               placeProblems: livePlaces.problems(),
               signalProblems: problemsOf(ssf.health()),
               state: stateDetail(store.health()),
-              audit: sink.broken ?? 'ok',
+              audit: auditDetail(trail.figures()),
             },
           }),
-          metrics: metrics.text,
+          metrics: (accept) => answerMetrics(metrics, accept),
         }),
       )
     : undefined
@@ -265,15 +338,18 @@ async function open(
     health: health?.address,
     public: publicServer?.address,
     admin: admin?.address,
+    toggleDebug: liveLog.toggleDebug,
     stop: () => {
       serving = false
       return everyStep([
         // What it changes is audited, so it ends first.
         () => admin?.close(),
         () => Promise.all(listeners.map(({ listener }) => listener.drain(config.drain))),
-        () => sink.drain(config.drain.timeoutMs),
+        () => detector?.drain(),
+        () => trail.drain(config.drain.timeoutMs),
         () => alertSinks.drain(config.drain.timeoutMs),
         () => recorder?.close(),
+        () => telemetry.drain(config.drain.timeoutMs),
         () => state.close(nowMs()),
         ...undo.toReversed(),
       ])
@@ -284,10 +360,18 @@ async function open(
 async function listen(
   rules: ListenerConfig,
   liveTls: LiveTls | undefined,
-  agents: ReadonlyMap<string, LiveAgent>,
   answering: Pick<GrpcListenerOptions, 'check' | 'isRevoked' | 'accessLogs'>,
-  config: Config,
-  log: Log,
+  {
+    agents,
+    config,
+    expiries,
+    log,
+  }: {
+    readonly agents: ReadonlyMap<string, LiveAgent>
+    readonly config: Config
+    readonly expiries: Expiries
+    readonly log: Log
+  },
 ): Promise<{ listener: GrpcListener; watcher: { close(): void } | undefined }> {
   const { name, address, tls } = rules
   const listener = await orStartFailure(
@@ -300,8 +384,24 @@ async function listen(
       deadlineMs: config.limits.deadlineMs,
     }),
   )
-  const watcher = tls && watchTls(name, tls, agents, (renewed) => listener.updateTls(renewed), log)
+  const note = (pem: string): void => expiries.note(`listener ${name}`, pem)
+  if (liveTls) note(liveTls.material.certificate)
+  const update = (renewed: TlsMaterial): void => {
+    listener.updateTls(renewed)
+    note(renewed.certificate)
+  }
+  const watcher = tls && watchTls(name, tls, agents, update, log)
   return { listener, watcher }
+}
+
+/** Counts the Checks that wait for something before their answer. */
+function counted(load: { deciding: number }, check: Check): Check {
+  return (message, call) => {
+    const reply = check(message, call)
+    if (!(reply instanceof Promise)) return reply
+    load.deciding++
+    return reply.finally(() => load.deciding--)
+  }
 }
 
 function problemsOf(transmitters: ReturnType<LiveSsf['health']>): string[] {
@@ -316,6 +416,14 @@ function stateDetail({ standing, problem, lostBeforeMs }: StoreHealth): Readonly
     ...(problem !== undefined && { problem }),
     ...(lostBeforeMs !== undefined && { lostBefore: new Date(lostBeforeMs).toISOString() }),
   }
+}
+
+/** `ok`, or what keeps each sink from writing. */
+function auditDetail(sinks: ReturnType<Trail['figures']>): string {
+  const problems = [...sinks].flatMap(([name, { problem }]) =>
+    problem === undefined ? [] : [`${name}: ${problem}`],
+  )
+  return problems.length === 0 ? 'ok' : problems.join('; ')
 }
 
 /** Takes every step, whatever the ones before it did; then throws what went wrong. */

@@ -6,6 +6,7 @@ import type { Pointer } from '../schema/problem.js'
 import type { Explanation, ExplainRequest, MatrixAnswer, PolicyStatus } from './schemas/decisions.js'
 import type { DeviceAnswer, DevicePage } from './schemas/devices.js'
 import type { GrantAnswer, GrantPage, GrantsQuery } from './schemas/grants.js'
+import type { LogLevelAnswer, LogLevelName } from './schemas/log-level.js'
 import type { QuarantineEntry, RiskAnswer, SessionAnswer, SessionPage } from './schemas/subjects.js'
 
 export type Role = 'Admin' | 'Reader'
@@ -102,5 +103,11 @@ export type AdminPorts = {
     readonly list: () => Result<readonly QuarantineEntry[]>
     readonly add: (workload: string, untilMs: number, reason: string, actor: Actor) => Result<QuarantineEntry>
     readonly lift: (workload: string, reason: string, actor: Actor) => Result<undefined>
+  }
+  /** Of the operational log of the process that is asked, not of its replicas. */
+  readonly logLevel: {
+    readonly get: () => Result<LogLevelAnswer>
+    /** `forMs` undefined: until the next change or the end of the process. */
+    readonly set: (level: LogLevelName, forMs: number | undefined) => Result<LogLevelAnswer>
   }
 }

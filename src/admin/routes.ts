@@ -4,10 +4,18 @@ import { NONE, question, type Route } from './route.js'
 import { DECISION_ROUTES } from './routes/decisions.js'
 import { DEVICE_ROUTES } from './routes/devices.js'
 import { GRANT_ROUTES } from './routes/grants.js'
+import { LOG_LEVEL_ROUTES } from './routes/log-level.js'
 import { RISK_ROUTES } from './routes/risk.js'
 import { SESSION_ROUTES } from './routes/sessions.js'
 
-const API_ROUTES = [...DECISION_ROUTES, ...GRANT_ROUTES, ...SESSION_ROUTES, ...DEVICE_ROUTES, ...RISK_ROUTES]
+const API_ROUTES = [
+  ...DECISION_ROUTES,
+  ...GRANT_ROUTES,
+  ...SESSION_ROUTES,
+  ...DEVICE_ROUTES,
+  ...RISK_ROUTES,
+  ...LOG_LEVEL_ROUTES,
+]
 
 const OPENAPI_ROUTE: Route = question(
   {

@@ -151,7 +151,7 @@ function duration(text: string): number {
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
-function parseTime(text: string): number {
+export function parseTime(text: string): number {
   const ms = RFC_3339.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(ms)) throw new InvalidArgumentError('give a time such as 2026-03-01T12:00:00Z.')
   return ms

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { relative, resolve, sep } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { listPolicyFiles, readFileBounded } from '../adapters/files.js'
+import { plannedSinks } from '../config/audit.js'
 import { type Finding, formatFinding } from '../lifecycle/lint/finding.js'
 import { lintPolicy } from '../lifecycle/lint/lint-policy.js'
 import type { Issuers, Loaded } from '../lifecycle/lint/linted-mesh.js'
@@ -146,7 +147,8 @@ async function settingOf(
   }
   const loaded = await readConfig({ config, set: {} }, io)
   if (!loaded) return undefined
-  const { trustDomain, trustDomains, policy, geo, deviceInventory, serviceTokens, userTokens } = loaded.config
+  const { trustDomain, trustDomains, policy, geo, deviceInventory, serviceTokens, userTokens, audit } =
+    loaded.config
   return {
     paths: paths.length > 0 ? paths : [policy.directory],
     load: {
@@ -154,6 +156,7 @@ async function settingOf(
       trustDomains: [...trustDomains.keys()],
       hasPlaces: geo !== undefined,
       hasDevices: deviceInventory.enabled,
+      auditSinks: plannedSinks(audit),
     },
     issuers: { services: [...serviceTokens.issuers.values()], users: userTokens.issuers },
   }

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import * as audit from './audit.js'
 import * as check from './check.js'
 import * as configPrint from './config-print.js'
 import * as devices from './devices.js'
 import * as diff from './diff.js'
+import * as doctor from './doctor.js'
 import * as explain from './explain.js'
 import * as exportPolicy from './export.js'
 import * as grants from './grants.js'
@@ -18,6 +20,7 @@ import * as risk from './risk.js'
 import * as schema from './schema.js'
 import * as serve from './serve.js'
 import * as sessions from './sessions.js'
+import * as logLevel from './log-level.js'
 import * as policyTest from './test.js'
 import * as token from './token.js'
 
@@ -32,6 +35,7 @@ const COMMANDS = [
   replay,
   exportPolicy,
   graph,
+  doctor,
   token,
   keys,
   grants,
@@ -39,6 +43,8 @@ const COMMANDS = [
   devices,
   risk,
   quarantine,
+  audit,
+  logLevel,
   configPrint,
   schema,
 ]

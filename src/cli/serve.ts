@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { LoadedConfig } from '../config/load.js'
+import type { Running } from '../main.js'
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-file.js'
 import type { CliIo } from './io.js'
 import { placeOfNamedFile } from './named-files.js'
@@ -9,7 +10,7 @@ export function register(program: Command, io: CliIo): void {
   addConfigOptions(program.command('serve').description('answer Envoy until told to stop'))
     .addHelpText(
       'after',
-      '\nSecurity events go to standard output, everything else to standard error. SIGTERM and SIGINT drain first; a second one ends at once.\n\nExample:\n  portcullis serve --config portcullis.yaml --listen [::]:9191',
+      '\nSecurity events go to standard output, everything else to standard error. SIGTERM and SIGINT drain first; a second one ends at once. SIGUSR2 writes every detail into the log, or no longer.\n\nExample:\n  portcullis serve --config portcullis.yaml --listen [::]:9191',
     )
     .action(async (options: ConfigOptions) => {
       const loaded = await readConfig(options, io)
@@ -25,8 +26,11 @@ async function serve(
 ): Promise<void> {
   const { start, StartFailure } = await import('../main.js')
   const stop = awaitStopSignal()
+  let running: Running | undefined
+  const toggle = (): void => running?.toggleDebug()
+  process.on('SIGUSR2', toggle)
   try {
-    const running = await start(config, { events: process.stdout, log: io.stderr })
+    running = await start(config, { events: process.stdout, log: io.stderr })
     await stop.asked
     await running.stop()
     // Events that nobody read in time would keep the process alive for ever.
@@ -37,6 +41,7 @@ async function serve(
     io.exitCode = 2
   } finally {
     stop.close()
+    process.removeListener('SIGUSR2', toggle)
   }
 }
 

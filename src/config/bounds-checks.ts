@@ -1,6 +1,7 @@
 import type { Pointer } from '../schema/problem.js'
 import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
 import type { EffectiveConfiguration } from './schema.js'
+import { boundsOfTelemetry } from './telemetry-checks.js'
 
 type Tell = (pointer: Pointer, code: string, message: string, what?: 'key' | 'value') => void
 
@@ -54,8 +55,15 @@ export function checkBounds(effective: EffectiveConfiguration, tell: Tell): void
       tell(at('reuse'), 'out-of-bounds', message)
     }
   }
-  durations.push(...boundsOfStore(effective), ...boundsOfAlerts(effective))
+  durations.push(
+    ...boundsOfStore(effective),
+    ...boundsOfAlerts(effective),
+    ...boundsOfAudit(effective),
+    ...boundsOfDetector(effective),
+  )
+  durations.push(...boundsOfTelemetry(effective))
   for (const bound of durations) within(bound, parseDurationMs, tell)
+  for (const bound of sizesOfAudit(effective)) within(bound, parseSizeBytes, tell)
   within(
     { pointer: ['limits', 'maxMessageSize'], text: limits.maxMessageSize, least: '64KiB', most: '64MiB' },
     parseSizeBytes,
@@ -87,6 +95,59 @@ function boundsOfAlerts({ alerts }: EffectiveConfiguration): Bound[] {
       ? []
       : [{ pointer: ['alerts', 'sinks', index, 'timeout'], text: timeout, least: '100ms', most: '1m' }],
   )
+}
+
+/** Options of a sink, with least and most. */
+const AUDIT_DURATIONS = [
+  ['maxAge', '1s', '10y'],
+  ['flushInterval', '1ms', '1m'],
+  ['checkpointInterval', '1s', '1d'],
+  ['retention', '1h', '100y'],
+  ['keyRotation', '1h', '1y'],
+  ['timeout', '100ms', '5m'],
+] as const
+const AUDIT_SIZES = [
+  ['maxSize', '64KiB', '10GiB'],
+  ['batchSize', '4KiB', '64MiB'],
+] as const
+
+function boundsOfAudit({ audit }: EffectiveConfiguration): Bound[] {
+  return audit.sinks.flatMap((sink, index) =>
+    AUDIT_DURATIONS.flatMap(([option, least, most]) => {
+      const text = sink[option]
+      return text === undefined ? [] : [{ pointer: ['audit', 'sinks', index, option], text, least, most }]
+    }),
+  )
+}
+
+function boundsOfDetector({ audit: { detector } }: EffectiveConfiguration): Bound[] {
+  const at = ['audit', 'detector']
+  const { learn, window, lateralMovement } = detector
+  return [
+    { pointer: [...at, 'learn'], text: learn, least: '0s', most: '90d' },
+    { pointer: [...at, 'window'], text: window, least: '1m', most: '1d' },
+    {
+      pointer: [...at, 'lateralMovement', 'window'],
+      text: lateralMovement.window,
+      least: '10s',
+      most: '1d',
+    },
+  ]
+}
+
+function sizesOfAudit({ audit }: EffectiveConfiguration): Bound[] {
+  return audit.sinks.flatMap((sink, index) => {
+    const at = ['audit', 'sinks', index]
+    const sizes: Bound[] = AUDIT_SIZES.flatMap(([option, least, most]) => {
+      const text = sink[option]
+      return text === undefined ? [] : [{ pointer: [...at, option], text, least, most }]
+    })
+    if (sink.spool) {
+      const { maxSize } = sink.spool
+      sizes.push({ pointer: [...at, 'spool', 'maxSize'], text: maxSize, least: '1MiB', most: '1024GiB' })
+    }
+    return sizes
+  })
 }
 
 function within(

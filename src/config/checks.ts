@@ -2,13 +2,16 @@ import type { Pointer } from '../schema/problem.js'
 import { collide, LOOPBACK_HOSTS, parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
 import { checkAdmin } from './admin-checks.js'
+import { checkAudit } from './audit-checks.js'
 import { checkBounds } from './bounds-checks.js'
 import { keySetUrls } from './config.js'
+import { checkDetector } from './detector-checks.js'
 import { TRUST_DOMAIN_PATTERN } from './fields.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { checkAlerts, checkPlaces } from './signal-checks.js'
 import { checkSsf } from './ssf-checks.js'
 import { checkStore } from './store-checks.js'
+import { checkTelemetry } from './telemetry-checks.js'
 import { checkBundles, checkTlsSource } from './trust-checks.js'
 
 /** Something that is wrong between options that are each right for themselves. */
@@ -38,6 +41,9 @@ export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
   checkAdmin(effective, tell)
   checkPlaces(effective, tell)
   checkAlerts(effective, tell)
+  checkAudit(effective, tell)
+  checkDetector(effective, tell)
+  checkTelemetry(effective, tell)
   checkSsf(effective, tell)
   checkHeaders(effective, tell)
   checkBounds(effective, tell)

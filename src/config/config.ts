@@ -3,10 +3,12 @@ import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
 import { parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
 import { type AdminConfig, adminOf, type GrantsConfig, grantsOf } from './admin.js'
+import { type AuditConfig, auditOf } from './audit.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { type AlertSinkConfig, alertSinkOf, type GeoConfig, geoOf } from './signals.js'
 import { type SsfConfig, ssfOf } from './ssf.js'
 import { type OnUnavailableConfig, onUnavailableOf, type StoreConfig, storeOf } from './store.js'
+import { logLevelOf, type TelemetryConfig, telemetryOf } from './telemetry.js'
 import { agentTarget, type BundleSource, bundleSource } from './trust.js'
 
 /** Where an issuer's keys are. */
@@ -156,10 +158,10 @@ export type Config = {
     /** Alerts that wait for one sink at most. */
     readonly buffer: number
   }
-  readonly audit: Omit<EffectiveConfiguration['audit'], 'record'> & {
-    /** Undefined: no Checks are recorded. */
-    readonly record: RecordConfig | undefined
-  }
+  readonly audit: AuditConfig
+  readonly telemetry: TelemetryConfig
+  /** The least that the operational log writes. */
+  readonly log: { readonly level: ReturnType<typeof logLevelOf> }
   /** Undefined: off. */
   readonly health: { readonly listen: Extract<ListenAddress, { kind: 'tcp' }> | undefined }
   /** Undefined: off. */
@@ -167,16 +169,6 @@ export type Config = {
   readonly limits: { readonly maxMessageBytes: number; readonly deadlineMs: number }
   readonly caches: { readonly tokens: number; readonly certificates: number }
   readonly showMessages: boolean
-}
-
-/** Where recorded Checks go. */
-export type RecordConfig = {
-  readonly file: string
-  readonly maxBytes: number
-  /** Files kept, the one that is written included. */
-  readonly files: number
-  /** 0..1. */
-  readonly sample: number
 }
 
 /** Turns an effective configuration without problems into what the program reads. Throws on one with problems. */
@@ -279,7 +271,9 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
       sinks: effective.alerts.sinks.map((sink) => alertSinkOf(sink, at)),
       buffer: effective.alerts.buffer,
     },
-    audit: { ...effective.audit, record: recordOf(effective.audit.record, at) },
+    audit: auditOf(effective.audit, at),
+    telemetry: telemetryOf(effective.telemetry, at),
+    log: { level: logLevelOf(effective.log) },
     health: { listen: health.listen === '' ? undefined : tcpOf(addressOf(health.listen)) },
     public: {
       listen: effective.public.listen === '' ? undefined : tcpOf(addressOf(effective.public.listen)),
@@ -288,15 +282,6 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     caches: effective.caches,
     showMessages: effective.showMessages,
   }
-}
-
-function recordOf(
-  record: EffectiveConfiguration['audit']['record'],
-  at: (path: string) => string,
-): RecordConfig | undefined {
-  if (!record) return undefined
-  const { file, maxSize, files, sample } = record
-  return { file: at(file), maxBytes: bytes(maxSize), files, sample }
 }
 
 /** Every URL that is fetched for keys, an issuer's own where it is asked for them, with the way to it. */

@@ -179,6 +179,10 @@ function readValue(
         : { problem: 'must be true or false' }
     case 'integer':
       return /^-?[0-9]{1,15}$/.test(value) ? { value: Number(value) } : { problem: 'must be a whole number' }
+    case 'number':
+      return /^-?[0-9]{1,15}(?:\.[0-9]{1,15})?$/.test(value)
+        ? { value: Number(value) }
+        : { problem: 'must be a number such as 0.25' }
     default:
       return { value }
   }

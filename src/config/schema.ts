@@ -10,10 +10,12 @@ import {
   withOptionalDefaults,
 } from './fields.js'
 import { AdminSchema, DeviceInventorySchema, GrantsSchema } from './admin-schema.js'
+import { AuditSchema } from './audit-schema.js'
 import { ListenerSchema } from './listener-schema.js'
 import { AccessLogServiceSchema, AlertsSchema, GeoSchema, ThreatsSchema } from './signal-schema.js'
 import { SsfSchema } from './ssf-schema.js'
 import { OnUnavailableSchema, StoreSchema } from './store-schema.js'
+import { LogSchema, TelemetrySchema } from './telemetry-schema.js'
 import { BundleSchema } from './trust-schema.js'
 import { HEADER_NAME, JwksSchema, ServiceTokensSchema, UserTokensSchema } from './token-schema.js'
 
@@ -175,38 +177,9 @@ export const EffectiveConfigurationSchema = Fields(
     grants: GrantsSchema,
     ssf: SsfSchema,
     alerts: AlertsSchema,
-    audit: Fields(
-      {
-        sinks: Type.Array(Fields({ type: Words(['Stdout'], { description: 'Stdout: JSON lines.' }) }), {
-          default: [{ type: 'Stdout' }],
-          minItems: 1,
-          maxItems: 1,
-          description: 'Where security events go.',
-        }),
-        overflow: Words(['Block', 'Drop', 'FailClosed'], {
-          default: 'Block',
-          description: 'With the buffer full: wait within the deadline, drop and count, or deny.',
-        }),
-        buffer: count(10_000, 10_000_000, 'Events held at most.'),
-        record: Type.Optional(
-          Fields(
-            {
-              file: path('JSON lines of recorded Checks; what is recognised as a credential is withheld.'),
-              maxSize: size('100MiB', 'Of one file; then it becomes FILE.1 and a new one begins.'),
-              files: count(10, 1000, 'Kept at most, the one that is written included.'),
-              sample: Type.Number({
-                default: 1,
-                minimum: 0,
-                maximum: 1,
-                description: 'Part of the Checks that is recorded: 1 is all of them, 0.01 one in a hundred.',
-              }),
-            },
-            { description: 'Records Checks for `portcullis replay`. Without it none are.' },
-          ),
-        ),
-      },
-      { default: {} },
-    ),
+    audit: AuditSchema,
+    telemetry: TelemetrySchema,
+    log: LogSchema,
     health: Fields(
       {
         listen: Type.String({

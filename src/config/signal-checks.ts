@@ -72,12 +72,17 @@ function checkWebhook(text: string | undefined, at: Pointer, tell: Tell): void {
     tell(at, 'url-missing', '`type: Webhook` needs `url`', 'key')
     return
   }
+  checkHttpUrl(text, [...at, 'url'], tell)
+}
+
+/** https, or http to this machine alone, and no secret in it. */
+export function checkHttpUrl(text: string, at: Pointer, tell: Tell): void {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (text.includes('@') && (!url || url.username !== '' || url.password !== '')) {
-    tell([...at, 'url'], 'secret-in-url', 'a URL here must not hold a user name or password; use `tokenFile`')
+    tell(at, 'secret-in-url', 'a URL here must not hold a user name or password; use `tokenFile`')
   } else if (!url || !/^https?:$/.test(url.protocol)) {
-    tell([...at, 'url'], 'wrong-url', `\`${text}\` is no https URL`)
+    tell(at, 'wrong-url', `\`${text}\` is no https URL`)
   } else if (url.protocol === 'http:' && !LOOPBACK_HOSTS.has(url.hostname)) {
-    tell([...at, 'url'], 'wrong-url', `\`${text}\` must be https; http is for loopback addresses only`)
+    tell(at, 'wrong-url', `\`${text}\` must be https; http is for loopback addresses only`)
   }
 }

@@ -22,6 +22,16 @@ export type Check = (message: Buffer, call: CheckCall) => Eventually<Buffer>
 /** Writes the event of a decision; waits for room in its sink at most `waitMs`. */
 export type RecordEvent = (event: SecurityEventInput, waitMs: number) => Eventually<'accepted' | 'refused'>
 
+/** A call that somebody follows beside its event: a trace, a log that shows every decision. */
+export type Followed = {
+  /** Of the trace that begins with this call, for its event; undefined where it belongs to one already, or to none. */
+  readonly traceparent: string | undefined
+  /** Of a span that is kept. */
+  readonly traceId: string | undefined
+  /** Told of what was sent. Never throws. */
+  readonly answered: (decision: Decision, decisionId: string, durationUs: number) => void
+}
+
 export type CheckParts = {
   readonly listener: ListenerRules
   /** Decides on the policy in force now. */
@@ -31,8 +41,16 @@ export type CheckParts = {
   readonly learn: (decision: Decision, decisionId: string, asker: Asker, nowMs: number) => Eventually<void>
   /** Told of every decision that is sent, and of how many bytes it was asked in; undefined: Checks are not recorded. */
   readonly recordCheck?: ((decision: Decision, decisionId: string, bytes: number) => void) | undefined
+  /** Asked once a decision stands; undefined: nobody follows this call. */
+  readonly follow?:
+    | ((
+        traceparent: string | undefined,
+        request: AccessRequest | undefined,
+        nowMs: number,
+      ) => Followed | undefined)
+    | undefined
   /** Told of every decision that is sent, for metrics. */
-  readonly observe: (decision: Decision, durationUs: number) => void
+  readonly observe: (decision: Decision, durationUs: number, traceId: string | undefined) => void
   /** Told of what broke, for the log. */
   readonly report: (error: unknown) => void
   readonly newDecisionId: () => string
@@ -88,24 +106,29 @@ export function createCheck(parts: CheckParts): Check {
           ? parts.mintAssertion(decision, decisionId, nowMs)
           : undefined
       const reply = replyTo(decision, decisionId, request ?? unreadable, parts.reply, assertion)
+      const followed = parts.follow?.(call.traceparent, request, nowMs)
       const durationUs = parts.clockUs() - startedUs
+      const sent = (told: Decision): void => {
+        parts.observe(told, durationUs, followed?.traceId)
+        followed?.answered(told, decisionId, durationUs)
+      }
       const event = {
         decision,
         decisionId,
         request,
         unreadable,
-        traceparent: call.traceparent,
+        traceparent: followed?.traceparent ?? call.traceparent,
         nowMs,
         durationUs,
       }
       return andThen(parts.record(event, deadlineMs - parts.nowMs()), (kept) => {
         if (kept === 'accepted') {
-          parts.observe(decision, durationUs)
+          sent(decision)
           parts.recordCheck?.(decision, decisionId, message.length)
           return reply
         }
         const unrecorded = refuse('state-unavailable', 'the security event could not be recorded')
-        parts.observe(unrecorded, durationUs)
+        sent(unrecorded)
         return replyTo(unrecorded, decisionId, request ?? unreadable, parts.reply)
       })
     }

@@ -6,12 +6,13 @@ import { RecentDecisions } from '../admin/recent-decisions.js'
 import { type AdminServer, type AdminServerOptions, startAdminServer } from '../admin/server.js'
 import { hashTokens, type TokenHashes } from '../admin/tokens.js'
 import { writeAdminEvent } from '../audit/admin-event.js'
-import type { AcceptEvent } from '../audit/event-sink.js'
 import type { Lookups } from '../authorize.js'
 import type { Config } from '../config/config.js'
+import type { Eventually } from '../identity/eventually.js'
 import { writeBreakGlassAlert } from '../grants/grant-alert.js'
 import type { StateStore } from '../state/store.js'
 import { devicesPort } from './admin/devices.js'
+import { logLevelPort } from './admin/log-level.js'
 import { grantsPort } from './admin/grants.js'
 import { checkGrantTarget, explainPort, matrixAnswer, policyPort } from './admin/policy-views.js'
 import { reviewPort } from './admin/review.js'
@@ -19,7 +20,7 @@ import { sessionsPort } from './admin/sessions.js'
 import { quarantinePort, riskPort } from './admin/subjects.js'
 import { found } from './admin/answers.js'
 import type { LivePolicy } from './live-policy.js'
-import { type Log, messageOf, StartFailure } from './log.js'
+import { type LiveLog, type Log, messageOf, StartFailure } from './log.js'
 import { type Watched, watched } from './watched.js'
 
 /** Security events kept for those who look; about a kilobyte each. */
@@ -31,10 +32,13 @@ export type AdminParts = {
   readonly policy: LivePolicy
   readonly lookups: Pick<Lookups, 'recall' | 'locate' | 'signals'>
   /** Takes what must not be lost, or refuses it. */
-  readonly record: AcceptEvent
+  readonly record: (line: string, waitMs: number) => Eventually<'accepted' | 'refused'>
   /** Tells alert sinks: one line of JSON. */
   readonly tell: (line: string) => void
   readonly log: Log
+  readonly liveLog: LiveLog
+  /** Told of each certificate that the API presents, as PEM. */
+  readonly noteCertificate: (pem: string) => void
   /** Whether a client's certificate is revoked by now. */
   readonly isRevoked: (certificate: ShownCertificate) => boolean
   readonly nowMs: () => number
@@ -85,6 +89,7 @@ export async function openAdmin(config: Config, parts: AdminParts): Promise<Live
         return
       }
       tls = read
+      parts.noteCertificate(read.certificate)
       try {
         server?.updateTls(read)
       } catch (error) {
@@ -164,6 +169,7 @@ function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): Ad
     devices: devicesPort({ store, policy: () => current().device, nowMs }),
     risk: riskPort(subjects),
     quarantine: quarantinePort(subjects),
+    logLevel: logLevelPort(parts.liveLog),
   }
 }
 

@@ -1,4 +1,5 @@
 import { listPolicyFiles, readFileBounded } from '../adapters/files.js'
+import { plannedSinks } from '../config/audit.js'
 import type { Config } from '../config/config.js'
 import { loadPolicy, type LoadedPolicy, type Policy } from '../policy/load-policy.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
@@ -7,7 +8,10 @@ import { watched } from './watched.js'
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024
 
-type PolicyPlace = Pick<Config, 'policy' | 'trustDomain' | 'trustDomains' | 'geo' | 'deviceInventory'>
+type PolicyPlace = Pick<
+  Config,
+  'policy' | 'trustDomain' | 'trustDomains' | 'geo' | 'deviceInventory' | 'audit'
+>
 
 /**
  * The policy in force, reloaded when its directory changes. A directory with any error is refused whole:
@@ -78,6 +82,7 @@ async function load({
   trustDomains,
   geo,
   deviceInventory,
+  audit,
 }: PolicyPlace): Promise<LoadedPolicy> {
   const { directory } = policy
   const listed = await listPolicyFiles(directory)
@@ -95,6 +100,7 @@ async function load({
     trustDomains: [...trustDomains.keys()],
     hasPlaces: geo !== undefined,
     hasDevices: deviceInventory.enabled,
+    auditSinks: plannedSinks(audit),
     directory,
   })
 }

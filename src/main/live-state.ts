@@ -3,16 +3,19 @@ import { openEmbeddedStore } from '../adapters/embedded-store/store.js'
 import { readFileBounded } from '../adapters/files.js'
 import type { RedisStoreOptions } from '../adapters/redis/options.js'
 import { openRedisStore } from '../adapters/redis/store.js'
+import { type AppendEntries, openEntryAppender } from '../adapters/redis/audit-stream.js'
 import { openStreamAppender, type StreamAppender } from '../adapters/redis/stream-appender.js'
 import type { Config } from '../config/config.js'
 import type { StateStore } from '../state/store.js'
 import { type Log, messageOf, StartFailure } from './log.js'
 
-/** State of subjects, and where alerts can be appended. */
+/** State of subjects, and where alerts and events can be appended. */
 export type LiveState = {
   readonly store: StateStore
   /** Undefined where there is no Redis. */
   readonly append: StreamAppender['append'] | undefined
+  /** Undefined likewise. */
+  readonly appendEntries: AppendEntries | undefined
   close(nowMs: number): Promise<void>
 }
 
@@ -31,14 +34,17 @@ export async function openState(
   if (store.type === 'Redis') {
     const options = await redisOptions(store, config.onUnavailable, warn)
     const appender = openStreamAppender(options)
+    const entries = openEntryAppender(options)
     const shared = await openRedisStore(options)
     const { problem } = shared.health()
     if (problem !== undefined) warn(`the Redis store: ${problem}`)
     return {
       store: shared,
       append: appender.append,
+      appendEntries: entries.append,
       close: async (nowMs) => {
         appender.close()
+        entries.close()
         await shared.close(nowMs)
       },
     }
@@ -47,7 +53,7 @@ export async function openState(
   const startedAtMs = performance.timeOrigin
   try {
     const own = await openEmbeddedStore({ directory, startedAtMs, now: Date.now, maxCopies: copies, warn })
-    return { store: own, append: undefined, close: (nowMs) => own.close(nowMs) }
+    return { store: own, append: undefined, appendEntries: undefined, close: (nowMs) => own.close(nowMs) }
   } catch (error) {
     throw new StartFailure([`store.directory: ${messageOf(error)}`])
   }

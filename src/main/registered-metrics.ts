@@ -1,9 +1,11 @@
 import type { AlertSinkFigures } from '../risk/alert-sink.js'
 import type { AlertSinks } from './alert-sinks.js'
+import type { Expiries } from './expiries.js'
 import type { Feedback } from './feedback.js'
 import type { StateStore } from '../state/store.js'
-import type { LineSink } from '../adapters/line-sink.js'
-import { type Metrics, PROCESS_METRICS } from '../adapters/metrics.js'
+import type { Trail, TrailFigures } from '../audit/trail.js'
+import type { Metrics } from '../adapters/telemetry/metrics.js'
+import { PROCESS_METRICS } from '../adapters/telemetry/process-metrics.js'
 import type { LiveKeys } from './live-keys.js'
 import type { LiveSsf } from './live-ssf.js'
 import type { LiveTrust } from './live-trust.js'
@@ -14,7 +16,7 @@ import type { LiveVerifiers } from './verifiers.js'
 export type Measured = {
   readonly metrics: Metrics
   readonly policy: LivePolicy
-  readonly sink: LineSink
+  readonly trail: Pick<Trail, 'figures'>
   readonly keys: LiveKeys
   readonly trust: LiveTrust
   readonly verifiers: LiveVerifiers
@@ -22,11 +24,21 @@ export type Measured = {
   readonly alertSinks: AlertSinks
   readonly given: Feedback['given']
   readonly ssf: Pick<LiveSsf, 'health'>
+  readonly keysMaxStaleMs: number
+  readonly expiries: Pick<Expiries, 'all'>
+  readonly load: {
+    /** Checks that wait for something. */
+    readonly deciding: () => number
+    /** By listener. */
+    readonly connections: () => Iterable<readonly [string, number]>
+  }
 }
 
 /** What /metrics tells beside decisions. Labels come from the configuration and the policy, never from a request. */
 export function registerMetrics(measured: Measured): void {
-  const { metrics, policy, sink, keys, trust, verifiers, store, alertSinks, given, ssf } = measured
+  const { metrics, policy, trail, keys, trust, verifiers, store, alertSinks, given, ssf } = measured
+  registerExpiries(metrics, measured.expiries)
+  registerLoad(metrics, measured.load)
   registerTrustMetrics(metrics, trust)
   registerSignalMetrics(metrics, ssf)
   for (const metric of PROCESS_METRICS) metrics.register(metric)
@@ -48,18 +60,7 @@ export function registerMetrics(measured: Measured): void {
     type: 'gauge',
     read: () => (policy.lastProblems.length > 0 ? 1 : 0),
   })
-  metrics.register({
-    name: 'portcullis_audit_dropped_total',
-    help: 'Security events lost.',
-    type: 'counter',
-    read: () => sink.dropped,
-  })
-  metrics.register({
-    name: 'portcullis_audit_refused_total',
-    help: 'Security events that could not be taken, whose calls were refused.',
-    type: 'counter',
-    read: () => sink.refused,
-  })
+  registerAuditMetrics(metrics, trail)
   metrics.register({
     name: 'portcullis_verdicts',
     help: 'Remembered verdicts on credentials.',
@@ -79,6 +80,17 @@ export function registerMetrics(measured: Measured): void {
       ),
   })
   metrics.register({
+    name: 'portcullis_key_set_expiry_seconds',
+    help: 'Until when a key set is believed if it is not fetched again, since the epoch.',
+    type: 'gauge',
+    read: () =>
+      [...keys.health()].flatMap(([url, { lastSuccessMs }]) =>
+        lastSuccessMs === undefined
+          ? []
+          : [{ labels: { url }, value: (lastSuccessMs + measured.keysMaxStaleMs) / 1000 }],
+      ),
+  })
+  metrics.register({
     name: 'portcullis_used_tokens',
     help: 'Service tokens remembered as used.',
     type: 'gauge',
@@ -87,6 +99,33 @@ export function registerMetrics(measured: Measured): void {
   registerStateMetrics(metrics, store)
   registerAlertMetrics(metrics, alertSinks)
   if (given) registerFeedbackMetrics(metrics, given)
+}
+
+/** Labels are `admin` and the names of listeners. */
+function registerExpiries(metrics: Metrics, expiries: Pick<Expiries, 'all'>): void {
+  metrics.register({
+    name: 'portcullis_certificate_expiry_seconds',
+    help: 'When the certificate of a listener or of the admin API expires, since the epoch; of a chain the first.',
+    type: 'gauge',
+    read: () =>
+      Array.from(expiries.all(), ([certificate, ms]) => ({ labels: { certificate }, value: ms / 1000 })),
+  })
+}
+
+/** Labels are the names of listeners. */
+function registerLoad(metrics: Metrics, { deciding, connections }: Measured['load']): void {
+  metrics.register({
+    name: 'portcullis_checks_waiting',
+    help: 'Checks that wait for a signature, the store or the record of their event before their answer.',
+    type: 'gauge',
+    read: deciding,
+  })
+  metrics.register({
+    name: 'portcullis_connections',
+    help: 'Open connections.',
+    type: 'gauge',
+    read: () => Array.from(connections(), ([listener, value]) => ({ labels: { listener }, value })),
+  })
 }
 
 function registerStateMetrics(metrics: Metrics, store: StateStore): void {
@@ -156,6 +195,42 @@ function registerFeedbackMetrics(metrics: Metrics, given: NonNullable<Feedback['
   })
 }
 
+/** Labels are the sinks of the configuration, by type and number. */
+function registerAuditMetrics(metrics: Metrics, trail: Pick<Trail, 'figures'>): void {
+  const ofSinks = (read: (figures: TrailFigures) => number) => () =>
+    [...trail.figures()].map(([sink, figures]) => ({ labels: { sink }, value: read(figures) }))
+  metrics.register({
+    name: 'portcullis_audit_written_total',
+    help: 'Security events that the sink has written.',
+    type: 'counter',
+    read: ofSinks(({ written }) => written),
+  })
+  metrics.register({
+    name: 'portcullis_audit_dropped_total',
+    help: 'Security events lost.',
+    type: 'counter',
+    read: ofSinks(({ dropped }) => dropped),
+  })
+  metrics.register({
+    name: 'portcullis_audit_refused_total',
+    help: 'Security events that could not be taken, whose calls were refused.',
+    type: 'counter',
+    read: ofSinks(({ refused }) => refused),
+  })
+  metrics.register({
+    name: 'portcullis_audit_pending',
+    help: 'Security events taken and not written yet.',
+    type: 'gauge',
+    read: ofSinks(({ pending }) => pending),
+  })
+  metrics.register({
+    name: 'portcullis_audit_problem',
+    help: '1 while something keeps the sink from writing; /readyz tells what.',
+    type: 'gauge',
+    read: ofSinks(({ problem }) => (problem === undefined ? 0 : 1)),
+  })
+}
+
 /** Labels are the issuers of transmitters in the configuration. */
 function registerSignalMetrics(metrics: Metrics, ssf: Pick<LiveSsf, 'health'>): void {
   const outcomes = ['accepted', 'ignored', 'repeated', 'refused', 'unavailable'] as const
@@ -198,6 +273,12 @@ function registerTrustMetrics(metrics: Metrics, trust: LiveTrust): void {
     help: 'When its source last gave a bundle that could be used, since the epoch.',
     type: 'gauge',
     read: ofBundles(({ lastSuccessMs }) => lastSuccessMs && lastSuccessMs / 1000),
+  })
+  metrics.register({
+    name: 'portcullis_trust_bundle_expiry_seconds',
+    help: 'When the first root of the bundle in force expires, since the epoch.',
+    type: 'gauge',
+    read: ofBundles(({ firstExpiryMs }) => firstExpiryMs && firstExpiryMs / 1000),
   })
   metrics.register({
     name: 'portcullis_trust_bundle_sequence',

@@ -15,6 +15,8 @@ export type BundleHealth = {
   readonly sequence: number | undefined
   /** 0: nobody of this trust domain is believed. */
   readonly anchors: number
+  /** When its first root expires; milliseconds since the epoch. */
+  readonly firstExpiryMs: number | undefined
 }
 
 type Entry = {
@@ -94,7 +96,9 @@ export class TrustState {
     return [...this.#entries].map(([trustDomain, { lastSuccessMs, problem }]) => {
       const bundle = this.bundles.get(trustDomain)
       const anchors = bundle?.anchors.length ?? 0
-      return { trustDomain, lastSuccessMs, problem, sequence: bundle?.sequence, anchors }
+      const firstExpiryMs =
+        bundle && anchors > 0 ? Math.min(...bundle.anchors.map(({ notAfterMs }) => notAfterMs)) : undefined
+      return { trustDomain, lastSuccessMs, problem, sequence: bundle?.sequence, anchors, firstExpiryMs }
     })
   }
 

@@ -21,6 +21,12 @@ export async function metricRows(): Promise<string> {
         },
       ],
       health: { listen: '127.0.0.1:0' },
+      // What only some configurations measure.
+      telemetry: {
+        metrics: { endpoint: 'http://127.0.0.1:9/v1/metrics' },
+        traces: { endpoint: 'http://127.0.0.1:9/v1/traces' },
+      },
+      accessLogService: { enabled: true },
     },
   )
   try {

@@ -23,6 +23,8 @@ export type CheckFields = {
   readonly path?: string
   readonly host?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** Of the request, as far as Envoy passed it on. */
+  readonly body?: string
   /** A TCP check. */
   readonly tcp?: boolean
   /** What filters before ext_authz kept, by filter; values as JSON. */
@@ -63,6 +65,7 @@ export function encodeCheck(fields: CheckFields): Buffer {
       'x-forwarded-proto': 'https',
       ...fields.headers,
     },
+    ...(fields.body === undefined ? {} : { body: fields.body }),
   }
   return AUTHORIZATION.requestSerialize({
     attributes: {

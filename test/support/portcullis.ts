@@ -18,6 +18,8 @@ export type TestPortcullis = {
   write(name: string, text: string): Promise<void>
   /** Every security event so far. */
   events(): readonly SecurityEvent[]
+  /** Everything written to standard output and to the operational log so far. */
+  output(): { readonly events: string; readonly log: string }
   stop(): Promise<void>
 }
 
@@ -58,7 +60,8 @@ export async function startPortcullis(
   const output = new PassThrough()
   const lines: string[] = []
   output.on('data', (chunk: Buffer) => lines.push(chunk.toString()))
-  const running = await start(loaded.config, { events: output, log: () => undefined })
+  const logged: string[] = []
+  const running = await start(loaded.config, { events: output, log: (line) => logged.push(line) })
   const clients = new Map<string, grpc.Client>()
   return {
     directory,
@@ -83,6 +86,7 @@ export async function startPortcullis(
         .split('\n')
         .filter((line) => line !== '')
         .map((line) => JSON.parse(line) as SecurityEvent),
+    output: () => ({ events: lines.join(''), log: logged.join('') }),
     stop: async () => {
       for (const client of clients.values()) client.close()
       await running.stop()

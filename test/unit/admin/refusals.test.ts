@@ -149,6 +149,7 @@ describe('a Reader changes nothing', () => {
     { method: 'POST', path: '/v1/risk', action: 'risk.set-level', resourceId: '' },
     { method: 'POST', path: '/v1/quarantine', action: 'quarantine.add', resourceId: '' },
     { method: 'DELETE', path: '/v1/quarantine?workload=x', action: 'quarantine.lift', resourceId: '' },
+    { method: 'PUT', path: '/v1/log-level', action: 'log-level.set', resourceId: '' },
   ])('$method $path', async ({ method, path, action, resourceId }) => {
     // Even a body that is no JSON isn't looked at.
     const body = method === 'DELETE' ? {} : { body: '{' }
@@ -419,6 +420,27 @@ describe('bad input', () => {
       path: '/v1/quarantine',
       body: { workload: WORKLOAD, duration: '100y', reason: 'x' },
       errors: [{ pointer: '/duration', code: 'too-long' }],
+    },
+    {
+      name: 'a level of the log that is none',
+      method: 'PUT',
+      path: '/v1/log-level',
+      body: { level: 'Trace', reason: 'x' },
+      errors: [{ pointer: '/level', code: 'wrong-word' }],
+    },
+    {
+      name: 'a level for longer than a week',
+      method: 'PUT',
+      path: '/v1/log-level',
+      body: { level: 'Debug', duration: '8d', reason: 'x' },
+      errors: [{ pointer: '/duration', code: 'too-long' }],
+    },
+    {
+      name: 'a level without a reason',
+      method: 'PUT',
+      path: '/v1/log-level',
+      body: { level: 'Debug' },
+      errors: [{ pointer: '/reason', code: 'missing-field' }],
     },
     {
       name: 'an unknown parameter',

@@ -103,6 +103,7 @@ describe('questions, which a Reader may ask', () => {
     },
     { route: 'GET /v1/risk', path: `/v1/risk?workload=${WHOM}`, answer: { workload: WORKLOAD } },
     { route: 'GET /v1/quarantine', path: '/v1/quarantine', answer: { quarantined: [] } },
+    { route: 'GET /v1/log-level', path: '/v1/log-level', answer: { level: 'Info', configured: 'Info' } },
     { route: 'GET /openapi.json', path: '/openapi.json', answer: { openapi: '3.1.0' } },
   ]
 
@@ -258,6 +259,19 @@ describe('changes, recorded with who, why and from where', () => {
       path: `/v1/quarantine?workload=${WHOM}&reason=clean`,
       status: 204,
       event: { action: 'quarantine.lift', resourceId: WORKLOAD, reason: 'clean' },
+    },
+    {
+      route: 'PUT /v1/log-level',
+      path: '/v1/log-level',
+      body: { level: 'Debug', duration: '10m', reason: 'odd' },
+      status: 200,
+      answer: { level: 'Debug', configured: 'Info', until: '2026-03-01T12:10:00.000Z' },
+      event: {
+        action: 'log-level.set',
+        resourceId: 'Debug',
+        reason: 'odd',
+        details: { level: 'Debug', until: '2026-03-01T12:10:00.000Z' },
+      },
     },
   ]
 

@@ -7,6 +7,7 @@ import type { Client } from '../../../src/admin/client-certificate.js'
 import { RecentDecisions } from '../../../src/admin/recent-decisions.js'
 import type { DeviceAnswer } from '../../../src/admin/schemas/devices.js'
 import type { GrantAnswer } from '../../../src/admin/schemas/grants.js'
+import type { LogLevelAnswer } from '../../../src/admin/schemas/log-level.js'
 import { type AdminServer, type AdminServerOptions, startAdminServer } from '../../../src/admin/server.js'
 import { hashTokens } from '../../../src/admin/tokens.js'
 import type { AdminEvent } from '../../../src/audit/admin-event.js'
@@ -63,6 +64,7 @@ export function knownState(options: { defaultIssuer?: string | undefined } = { d
     /** What creating a grant comes to. */
     grantProblem: undefined as { status: 409 | 503; problem: PortProblem } | undefined,
     breaks: false,
+    logLevel: { level: 'Info', configured: 'Info' } as LogLevelAnswer,
   }
   const keyOf = ({ issuer, id }: DeviceName): string => JSON.stringify([issuer, id])
   const store = (device: DeviceName, report: DeviceReport): DeviceAnswer => {
@@ -211,6 +213,14 @@ export function knownState(options: { defaultIssuer?: string | undefined } = { d
       },
       lift: async (workload) =>
         quarantined.delete(workload) ? { ok: true, value: undefined } : missing('quarantine'),
+    },
+    logLevel: {
+      get: async () => ({ ok: true, value: state.logLevel }),
+      set: async (level, forMs) => {
+        const until = forMs === undefined ? {} : { until: formatTimestamp(NOW_MS + forMs) }
+        state.logLevel = { level, configured: 'Info', ...until }
+        return { ok: true, value: state.logLevel }
+      },
     },
   }
   return { ports, events, grants, devices, quarantined, ended, decisions, state }

@@ -271,5 +271,9 @@ function portsInMemory(): AdminPorts {
       lift: async (workload) =>
         quarantined.delete(workload) ? fine(undefined) : found<undefined>(undefined),
     },
+    logLevel: {
+      get: () => fine({ level: 'Info', configured: 'Info' } as const),
+      set: (level) => fine({ level, configured: 'Info' } as const),
+    },
   }
 }

@@ -5,7 +5,11 @@ describe('wrong usage', () => {
   test.each([
     { name: 'no command', args: [], says: 'Usage: portcullis' },
     { name: 'an unknown command', args: ['serv'], says: 'Did you mean serve?' },
-    { name: 'an unknown command with --help', args: ['surgeon', '--help'], says: "unknown command 'surgeon'" },
+    {
+      name: 'an unknown command with --help',
+      args: ['surgeon', '--help'],
+      says: "unknown command 'surgeon'",
+    },
     { name: 'an unknown option', args: ['check', '--taget', 'shop/a'], says: 'Did you mean --target?' },
     { name: 'an unknown option of the program', args: ['--vesion'], says: 'Did you mean --version?' },
     { name: 'a surplus argument', args: ['serve', 'now'], says: "too many arguments for 'serve'" },

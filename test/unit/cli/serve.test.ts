@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { runCli } from '../../support/cli.js'
+import { eventually } from '../../support/eventually.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const POLICY = `
@@ -94,7 +95,9 @@ describe('what does not start is exit 2, and nothing goes to standard output', (
 
 describe('signals', () => {
   /** Resolves once it says that it is ready. */
-  async function startServer(file: string): Promise<{ server: Server; output: () => string }> {
+  async function startServer(
+    file: string,
+  ): Promise<{ server: Server; output: () => string; said: (text: string) => Promise<void> }> {
     const args = ['--import', './test/support/ts.js', 'src/cli/portcullis.ts', 'serve', '--config', file]
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: {} })
     server = child
@@ -103,7 +106,13 @@ describe('signals', () => {
     let log = ''
     for await (const chunk of child.stderr.iterator({ destroyOnReturn: false })) {
       log += String(chunk)
-      if (log.includes('"ready"')) return { server: child, output: () => output }
+      if (!log.includes('"ready"')) continue
+      child.stderr.on('data', (more: Buffer) => (log += more.toString()))
+      return {
+        server: child,
+        output: () => output,
+        said: (text) => eventually(() => expect(log).toContain(text)),
+      }
     }
     throw new Error(`ended before it was ready: ${log}`)
   }
@@ -118,6 +127,17 @@ describe('signals', () => {
     },
     15_000,
   )
+
+  test('SIGUSR2 writes every detail into the log, and a second one no longer', async () => {
+    const { server: running, said } = await startServer(await configure())
+    running.kill('SIGUSR2')
+    await said('"message":"log level changed","from":"info","to":"debug"')
+    running.kill('SIGUSR2')
+    await said('"message":"log level changed","from":"debug","to":"info"')
+    running.kill('SIGTERM')
+    const [code] = await once(running, 'exit')
+    expect(code).toBe(0)
+  }, 15_000)
 
   test('a second signal does not wait for the drain', async () => {
     const { server: running } = await startServer(await configure('drain: { delay: 60s }'))

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
+import { defaultDetector } from '../../../src/config/detector.js'
 import { loadConfig } from '../../../src/config/load.js'
 import { formatProblem } from '../../../src/schema/problem.js'
 
@@ -656,10 +657,16 @@ describe('the configuration', () => {
       grants: { maxDurationMs: 86_400_000, breakGlassMaxDurationMs: 3_600_000 },
       ssf: { transmitters: [], eventMaxAgeMs: 604_800_000, clockSkewMs: 60_000 },
       alerts: { sinks: [{ type: 'Log' }], buffer: 1000 },
-      audit: { sinks: [{ type: 'Stdout' }], overflow: 'Block', buffer: 10_000 },
+      audit: {
+        sinks: [{ type: 'Stdout', format: 'Event', overflow: 'Block', buffer: 10_000 }],
+        record: undefined,
+        detector: defaultDetector(),
+      },
       upstreamAssertion: undefined,
       public: { listen: undefined },
       health: { listen: { kind: 'tcp', host: '::', port: 8282 } },
+      telemetry: { metrics: { collector: undefined, maxServicePairs: 1000 }, traces: undefined },
+      log: { level: 'info' },
       limits: { maxMessageBytes: 4_194_304, deadlineMs: 200 },
       caches: { tokens: 50_000, certificates: 10_000 },
       showMessages: false,

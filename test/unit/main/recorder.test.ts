@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { createMetrics } from '../../../src/adapters/metrics.js'
+import { createMetrics } from '../../../src/adapters/telemetry/metrics.js'
 import type { Decision } from '../../../src/decision/decision.js'
 import { readRecordLine } from '../../../src/lifecycle/replay/read-record.js'
 import { openRecorder } from '../../../src/main/recorder.js'
@@ -66,7 +66,7 @@ const LOOKUPS = {
 
 function opened(config: { file: string; sample?: number; maxBytes?: number }) {
   const told: unknown[] = []
-  const metrics = createMetrics()
+  const metrics = createMetrics({ most: 10, isService: () => false })
   const recorder = openRecorder(
     { files: 3, maxBytes: 1e6, sample: 1, ...config },
     'x-service-token',
@@ -79,7 +79,9 @@ function opened(config: { file: string; sample?: number; maxBytes?: number }) {
 }
 
 test('without a configuration nothing is recorded', () => {
-  expect(openRecorder(undefined, '', createMetrics(), () => undefined)).toBeUndefined()
+  expect(
+    openRecorder(undefined, '', createMetrics({ most: 10, isService: () => false }), () => undefined),
+  ).toBeUndefined()
 })
 
 test('a file that can not be written loses Checks, is counted and told once', async () => {
