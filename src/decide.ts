@@ -1,6 +1,6 @@
 import { conclude, type Draft, NOTHING_FOUND } from './decision/conclude.js'
 import type { Decision, Refusal, Steps } from './decision/decision.js'
-import { evaluateData } from './data/evaluate-data.js'
+import { evaluateData, refuseUnclassified } from './data/evaluate-data.js'
 import type { DataPolicies } from './data/data-policy.js'
 import type { DevicePolicy } from './device/device-policy.js'
 import { type DeviceState, deviceState, limitsOf } from './device/device-state.js'
@@ -293,7 +293,9 @@ function evaluateDataFor(
   { classifications, adaptive }: PolicyInForce,
   steps: Steps,
 ): ReturnType<typeof evaluateData> {
-  const policy = endpoint?.dataPolicy === undefined ? undefined : classifications.get(endpoint.dataPolicy)
+  const name = endpoint?.dataPolicy
+  const policy = name === undefined ? undefined : classifications.get(name)
+  if (name !== undefined && !policy) return refuseUnclassified(name, steps)
   const call = { user: identity.user, operation, target: target.id, endpoint: endpoint?.name, nowMs }
   // Of several grants that would do, the one that is used anyway.
   const offered = roleGrants.length === 0 ? grants : [...roleGrants, ...grants]

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { readFileBounded } from '../adapters/files.js'
+import type { Config } from '../config/config.js'
 import { loadConfig, type LoadedConfig } from '../config/load.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
 import type { CliIo } from './io.js'
@@ -47,6 +48,19 @@ export async function readConfig(options: ConfigOptions, io: CliIo): Promise<Loa
   })
   if (!('problems' in loaded)) return loaded
   refuse(loaded.problems, io)
+  return undefined
+}
+
+/** The folder that a command reads; undefined after telling that the configuration has none. */
+export function policyFolder(
+  named: string | undefined,
+  config: Config | undefined,
+  io: CliIo,
+): string | undefined {
+  if (named !== undefined || !config) return named ?? 'policy'
+  if (config.policy.directory !== undefined) return config.policy.directory
+  io.stderr('error: this configuration takes policy from custom resources: name a folder with --policy\n')
+  io.exitCode = 2
   return undefined
 }
 

@@ -12,7 +12,7 @@ import { TrafficUse } from '../lifecycle/lint/traffic-use.js'
 import { readTrafficLine } from '../lifecycle/traffic.js'
 import { loadPolicy, type LoadOptions } from '../policy/load-policy.js'
 import type { PolicyFile } from '../policy/read-documents.js'
-import { readConfig } from './config-file.js'
+import { policyFolder, readConfig } from './config-file.js'
 import type { CliIo } from './io.js'
 import { readLines } from './record-lines.js'
 import { styleOf } from './style.js'
@@ -147,10 +147,11 @@ async function settingOf(
   }
   const loaded = await readConfig({ config, set: {} }, io)
   if (!loaded) return undefined
-  const { trustDomain, trustDomains, policy, geo, deviceInventory, serviceTokens, userTokens, audit } =
-    loaded.config
+  const { trustDomain, trustDomains, geo, deviceInventory, serviceTokens, userTokens, audit } = loaded.config
+  const folder = paths.length > 0 ? undefined : policyFolder(undefined, loaded.config, io)
+  if (paths.length === 0 && folder === undefined) return undefined
   return {
-    paths: paths.length > 0 ? paths : [policy.directory],
+    paths: folder === undefined ? paths : [folder],
     load: {
       localTrustDomain: trustDomain,
       trustDomains: [...trustDomains.keys()],

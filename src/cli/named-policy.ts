@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { LoadedPolicy } from '../policy/load-policy.js'
 import { candidateConfig, type CandidateOptions, candidatePolicy } from './candidate-policy.js'
+import { policyFolder } from './config-file.js'
 import type { CliIo } from './io.js'
 
 export type PolicyOptions = CandidateOptions & { readonly policy?: string }
@@ -20,6 +21,6 @@ export async function loadNamedPolicy(
 ): Promise<Extract<LoadedPolicy, { ok: true }> | undefined> {
   const config = await candidateConfig(options, io)
   if (config === false) return undefined
-  const directory = options.policy ?? config?.policy.directory ?? 'policy'
-  return candidatePolicy(directory, options, config, io)
+  const directory = policyFolder(options.policy, config, io)
+  return directory === undefined ? undefined : candidatePolicy(directory, options, config, io)
 }

@@ -3,6 +3,7 @@ import { extremesOf } from '../lifecycle/replay/extremes.js'
 import { type ChangeGroup, Replay, type ReplayReport } from '../lifecycle/replay/report.js'
 import { printable } from './admin/printable.js'
 import { candidateConfig, candidatePolicy, surroundingsOf } from './candidate-policy.js'
+import { policyFolder } from './config-file.js'
 import type { CliIo } from './io.js'
 import { readLines } from './record-lines.js'
 import { styleOf } from './style.js'
@@ -38,12 +39,13 @@ export function register(program: Command, io: CliIo): void {
 async function run(records: readonly string[], options: Options, io: CliIo): Promise<void> {
   const config = await candidateConfig(options, io)
   if (config === false) return
-  const directory = options.policy ?? config?.policy.directory
-  if (directory === undefined) {
+  if (options.policy === undefined && !config) {
     io.stderr('error: name the candidate with --policy, or a configuration with --config\n')
     io.exitCode = 2
     return
   }
+  const directory = policyFolder(options.policy, config, io)
+  if (directory === undefined) return
   const loaded = await candidatePolicy(directory, options, config, io)
   if (!loaded) return
   const { policy, sources } = loaded

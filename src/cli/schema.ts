@@ -1,17 +1,24 @@
 import type { Command } from 'commander'
 import { configurationSchema } from '../config/schema.js'
 import { kinds } from '../policy/kinds.js'
+import { customResourceDefinitions } from '../policy/resources/crds.js'
+import { writeManifest } from '../policy/resources/manifest.js'
 import { publishedSchema } from '../schema/fields.js'
 import { suggestion } from '../schema/shape-messages.js'
 import type { CliIo } from './io.js'
+
+const CRDS = 'crds'
 
 /** `portcullis schema`. */
 export function register(program: Command, io: CliIo): void {
   program
     .command('schema')
     .description('JSON Schema of what you write, for editors and checks; without a kind, the kinds')
-    .argument('[kind]', 'Configuration or a kind of policy document')
-    .addHelpText('after', '\nExample:\n  portcullis schema ServicePolicy > service-policy.schema.json')
+    .argument('[kind]', 'Configuration, a kind of policy document, or crds: the CustomResourceDefinitions')
+    .addHelpText(
+      'after',
+      '\nExample:\n  portcullis schema ServicePolicy > service-policy.schema.json\n  portcullis schema crds | kubectl apply --server-side -f -',
+    )
     .action((kind: string | undefined) => printSchema(kind, io))
 }
 
@@ -21,9 +28,15 @@ function printSchema(kind: string | undefined, io: CliIo): void {
     io.stdout(`${names.join('\n')}\n`)
     return
   }
+  if (kind === CRDS) {
+    io.stdout(customResourceDefinitions().map(writeManifest).join('---\n'))
+    return
+  }
   const schema = schemaOf(kind)
   if (!schema) {
-    io.stderr(`error: there is no kind ${kind}${suggestion(kind, names)} (kinds: ${names.join(', ')})\n`)
+    io.stderr(
+      `error: there is no kind ${kind}${suggestion(kind, [...names, CRDS])} (kinds: ${names.join(', ')})\n`,
+    )
     io.exitCode = 2
     return
   }

@@ -18,7 +18,7 @@ import { NOTHING_KNOWN } from '../state/recall.js'
 import { EMPTY_RECORD, type StateRecord } from '../state/record.js'
 import type { SubjectKeys } from '../state/subjects.js'
 import type { CheckOptions } from './check-options.js'
-import { readConfig, refuse } from './config-file.js'
+import { policyFolder, readConfig, refuse } from './config-file.js'
 import type { CliIo } from './io.js'
 import { readPolicyDirectory } from './policy-directory.js'
 
@@ -47,7 +47,8 @@ export async function loadSurroundings(
     if (!read) return undefined
     config = read.config
   }
-  const directory = options.policy ?? config?.policy.directory ?? 'policy'
+  const directory = policyFolder(options.policy, config, io)
+  if (directory === undefined) return undefined
   const loadOptions = {
     localTrustDomain: options.trustDomain ?? config?.trustDomain ?? 'cluster.local',
     trustDomains: [...(config?.trustDomains.keys() ?? [])],

@@ -8,7 +8,7 @@ import { type ReadCase, readCases } from '../lifecycle/testing/read-cases.js'
 import { runCases } from '../lifecycle/testing/run-cases.js'
 import type { CaseSetting } from '../lifecycle/testing/suppose-case.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
-import { readConfig, refuse } from './config-file.js'
+import { policyFolder, readConfig, refuse } from './config-file.js'
 import type { CliIo } from './io.js'
 import { readPolicyDirectory } from './policy-directory.js'
 import { styleOf } from './style.js'
@@ -60,7 +60,8 @@ async function test(paths: readonly string[], options: Options, io: CliIo): Prom
     if (!loaded) return
     config = loaded.config
   }
-  const policy = options.policy ?? config?.policy.directory ?? 'policy'
+  const policy = policyFolder(options.policy, config, io)
+  if (policy === undefined) return
   const asked = paths.length > 0 ? paths : [besides(policy)]
   const run = (): Promise<void> => runOnce(policy, asked, config, options, io)
   if (!options.watch) return run()

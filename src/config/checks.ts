@@ -7,6 +7,7 @@ import { checkBounds } from './bounds-checks.js'
 import { keySetUrls } from './config.js'
 import { checkDetector } from './detector-checks.js'
 import { TRUST_DOMAIN_PATTERN } from './fields.js'
+import { checkPolicy } from './policy.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { checkAlerts, checkPlaces } from './signal-checks.js'
 import { checkSsf } from './ssf-checks.js'
@@ -37,6 +38,7 @@ export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
   checkIssuers(effective, tell)
   checkUrls(effective, tell)
   checkDpop(effective, tell)
+  checkPolicy(effective, tell)
   checkStore(effective, tell)
   checkAdmin(effective, tell)
   checkPlaces(effective, tell)

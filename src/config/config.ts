@@ -4,6 +4,7 @@ import { parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
 import { type AdminConfig, adminOf, type GrantsConfig, grantsOf } from './admin.js'
 import { type AuditConfig, auditOf } from './audit.js'
+import { type PolicyConfig, policyOf } from './policy.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { type AlertSinkConfig, alertSinkOf, type GeoConfig, geoOf } from './signals.js'
 import { type SsfConfig, ssfOf } from './ssf.js'
@@ -105,7 +106,7 @@ export type Config = {
       readonly crls: readonly string[]
     }
   }
-  readonly policy: { readonly directory: string }
+  readonly policy: PolicyConfig
   readonly serviceTokens: {
     readonly header: string
     readonly maxLifetimeMs: number
@@ -200,7 +201,7 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
         crls: certificates.revoked.crls.map(at),
       },
     },
-    policy: { directory: at(effective.policy.directory) },
+    policy: policyOf(effective.policy, at),
     serviceTokens: {
       header: serviceTokens.header,
       maxLifetimeMs: ms(serviceTokens.maxLifetime),

@@ -1,6 +1,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import { hasDeviceFeed } from './admin.js'
 import { isSchema } from './fields.js'
+import { DEFAULT_POLICY_DIRECTORY } from './policy-schema.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { STREAM_DEFAULTS, WEBHOOK_DEFAULTS } from './signal-schema.js'
 import { DEFAULT_DIRECTORY, DEFAULT_LAST_KNOWN, REDIS_DEFAULTS } from './store-schema.js'
@@ -47,7 +48,8 @@ const TARGETS = {
 export function fillDependentDefaults(effective: EffectiveConfiguration): void {
   for (const listener of effective.listeners) listener.target ??= [...TARGETS[listener.role]]
   effective.deviceInventory.enabled ??= hasDeviceFeed(effective)
-  const { store, onUnavailable, alerts } = effective
+  const { policy, store, onUnavailable, alerts } = effective
+  if (!policy.kubernetes) policy.directory ??= DEFAULT_POLICY_DIRECTORY
   if (store.type === 'Embedded') store.directory ??= DEFAULT_DIRECTORY
   else fillMissing(store, REDIS_DEFAULTS)
   if (onUnavailable.mode === 'LastKnown') onUnavailable.for ??= DEFAULT_LAST_KNOWN

@@ -1,6 +1,5 @@
 import type { Pointer, Problem } from '../schema/problem.js'
 import { sortProblems } from '../schema/problem.js'
-import { label } from '../schema/shape-messages.js'
 import { matchesShape, shapeFindings } from '../schema/shape.js'
 import type { SourcedDocument } from '../schema/strict-yaml.js'
 import { parseYamlDocuments } from '../schema/strict-yaml.js'
@@ -9,7 +8,6 @@ import type { CheckFinding } from './checks.js'
 import { toConfig } from './config.js'
 import type { Config } from './config.js'
 import { copy, fillDefaults, fillDependentDefaults } from './defaults.js'
-import { takeOutLater } from './later.js'
 import { applyOverrides, environmentOverrides, flagOverrides } from './overrides.js'
 import type { Origin } from './overrides.js'
 import { EffectiveConfigurationSchema, WrittenConfigurationSchema } from './schema.js'
@@ -70,21 +68,13 @@ export function loadConfig(source: ConfigurationSource): LoadedConfig | { readon
 
 /** Checks what was written, fills in defaults and checks the whole. Undefined when too much is wrong to go on. */
 function complete(root: unknown, tell: (finding: CheckFinding) => void): EffectiveConfiguration | undefined {
-  const later = takeOutLater(root)
-  for (const pointer of later) {
-    const message = `\`${label(pointer)}\` is not supported by this version`
-    tell({ pointer, what: 'key', code: 'not-supported', message })
-  }
-  const findings = shapeFindings(WrittenConfigurationSchema, root).filter(
-    // What is missing beside an option that was taken out may well be what that option gives.
-    ({ pointer, code }) => code !== 'missing-field' || !later.some((taken) => isWithin(taken, pointer)),
-  )
+  const findings = shapeFindings(WrittenConfigurationSchema, root)
   for (const finding of findings) {
     tell(finding)
     if (finding.code !== 'missing-field') remove(root, finding.pointer)
   }
   const effective = fillDefaults(EffectiveConfigurationSchema, root)
-  const removed = [...later, ...findings.map(({ pointer }) => pointer), ...standIn(effective)]
+  const removed = [...findings.map(({ pointer }) => pointer), ...standIn(effective)]
   if (!matchesShape(EffectiveConfigurationSchema, effective)) return undefined
   fillDependentDefaults(effective)
   for (const finding of crossCheck(effective)) {

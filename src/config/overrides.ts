@@ -3,7 +3,6 @@ import type { Pointer } from '../schema/problem.js'
 import { suggestion } from '../schema/shape-messages.js'
 import { parseYamlDocuments } from '../schema/strict-yaml.js'
 import { isSchema } from './fields.js'
-import { laterNames } from './later.js'
 import { WrittenConfigurationSchema } from './schema.js'
 
 /** A value from outside the file. */
@@ -139,13 +138,6 @@ function step(schema: TSchema, value: unknown, way: Pointer, segment: string, fo
     const name = names.find(same)
     const field: unknown = name === undefined ? undefined : fields[name]
     if (name !== undefined && isSchema(field)) return { name, schema: field }
-    const later = laterNames(way).find(same)
-    if (later !== undefined) {
-      return {
-        code: 'not-supported',
-        problem: `\`${[...way, later].join('.')}\` is not supported by this version`,
-      }
-    }
     return { code: 'unknown-field', problem: `unknown option \`${segment}\`${suggestion(segment, names)}` }
   }
   const named: unknown = schema['additionalProperties']

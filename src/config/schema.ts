@@ -13,6 +13,7 @@ import { AdminSchema, DeviceInventorySchema, GrantsSchema } from './admin-schema
 import { AuditSchema } from './audit-schema.js'
 import { ListenerSchema } from './listener-schema.js'
 import { AccessLogServiceSchema, AlertsSchema, GeoSchema, ThreatsSchema } from './signal-schema.js'
+import { PolicySchema } from './policy-schema.js'
 import { SsfSchema } from './ssf-schema.js'
 import { OnUnavailableSchema, StoreSchema } from './store-schema.js'
 import { LogSchema, TelemetrySchema } from './telemetry-schema.js'
@@ -94,10 +95,7 @@ export const EffectiveConfigurationSchema = Fields(
       },
       { default: {} },
     ),
-    policy: Fields(
-      { directory: Type.String({ ...path('Folder of policy documents. Watched.'), default: './policy' }) },
-      { default: {} },
-    ),
+    policy: PolicySchema,
     serviceTokens: ServiceTokensSchema,
     userTokens: UserTokensSchema,
     jwks: JwksSchema,

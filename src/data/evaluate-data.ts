@@ -24,6 +24,13 @@ export type DataVerdict = {
   readonly data: DataAudit | undefined
 }
 
+/** For an endpoint whose DataPolicy is not there yet: who may have its data is not known. */
+export function refuseUnclassified(name: string, steps?: Steps): DataVerdict {
+  const message = `there is no DataPolicy ${name}, which the endpoint names`
+  steps?.push({ step: 'data', outcome: 'fail', detail: message })
+  return { refusal: { reason: 'data-policy', message }, grant: undefined, data: undefined }
+}
+
 const NO_DATA: DataVerdict = { refusal: undefined, grant: undefined, data: undefined }
 
 /**

@@ -1,12 +1,16 @@
 import { listPolicyFiles, readFileBounded } from '../adapters/files.js'
 import { plannedSinks } from '../config/audit.js'
 import type { Config } from '../config/config.js'
-import { loadPolicy, type LoadedPolicy, type Policy } from '../policy/load-policy.js'
+import { loadPolicy, type LoadedPolicy, type LoadOptions, type Policy } from '../policy/load-policy.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
+import { openResources } from './live-resources.js'
 import { type Log, StartFailure } from './log.js'
 import { watched } from './watched.js'
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024
+
+/** What the policy is loaded into. */
+export type PolicySurroundings = Omit<LoadOptions, 'directory'>
 
 type PolicyPlace = Pick<
   Config,
@@ -25,17 +29,54 @@ export type LivePolicy = {
   readonly refused: { readonly atMs: number; readonly problems: readonly Problem[] } | undefined
   /** Problems of the newest reading that was refused; empty when the policy in force is the newest. */
   readonly lastProblems: readonly string[]
+  /** Undefined where policy comes from files. */
+  readonly resources: (() => ResourceFigures) | undefined
   close(): void
 }
 
-/** Throws StartFailure with every problem of the directory. */
+/** How custom resources stand. */
+export type ResourceFigures = {
+  /** Resources whose newest version is in force, and those where it is refused. */
+  readonly accepted: number
+  readonly refused: number
+  /** Names in accepted resources that nothing has: what they would open is closed. */
+  readonly unresolved: number
+  /** Since when the API server can't be followed, milliseconds since the epoch; undefined while it can. */
+  readonly awaySinceMs: number | undefined
+  /** Statuses that are to be written, and attempts that failed. */
+  readonly statusesWaiting: number
+  readonly statusFailures: number
+}
+
+/** Throws StartFailure with every problem that keeps the first policy from being read. */
 export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePolicy> {
+  const { kubernetes, directory } = place.policy
+  return kubernetes ? openResources(kubernetes, surroundingsOf(place), log) : openFiles(directory, place, log)
+}
+
+function surroundingsOf({
+  trustDomain,
+  trustDomains,
+  geo,
+  deviceInventory,
+  audit,
+}: PolicyPlace): PolicySurroundings {
+  return {
+    localTrustDomain: trustDomain,
+    trustDomains: [...trustDomains.keys()],
+    hasPlaces: geo !== undefined,
+    hasDevices: deviceInventory.enabled,
+    auditSinks: plannedSinks(audit),
+  }
+}
+
+async function openFiles(directory: string, place: PolicyPlace, log: Log): Promise<LivePolicy> {
   let current: Policy | undefined
   let loadedAtMs = 0
   let refusedReading: LivePolicy['refused']
   let lastProblems: readonly string[] = []
   const read = async (): Promise<void> => {
-    const loaded = await load(place)
+    const loaded = await load(directory, surroundingsOf(place))
     if (!loaded.ok) {
       const problems = loaded.problems.map(formatProblem)
       if (!current) throw new StartFailure(problems)
@@ -57,7 +98,7 @@ export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePoli
     current = policy
     loadedAtMs = Date.now()
   }
-  const reading = await watched([place.policy.directory], read, 'policy', log)
+  const reading = await watched([directory], read, 'policy', log)
   return {
     get current() {
       if (!current) throw new Error('a policy was read and is not there')
@@ -72,19 +113,12 @@ export async function openPolicy(place: PolicyPlace, log: Log): Promise<LivePoli
     get lastProblems() {
       return lastProblems
     },
+    resources: undefined,
     close: () => reading.close(),
   }
 }
 
-async function load({
-  policy,
-  trustDomain,
-  trustDomains,
-  geo,
-  deviceInventory,
-  audit,
-}: PolicyPlace): Promise<LoadedPolicy> {
-  const { directory } = policy
+async function load(directory: string, surroundings: PolicySurroundings): Promise<LoadedPolicy> {
   const listed = await listPolicyFiles(directory)
   if (!listed.ok) return refused([listed.problem])
   const files = []
@@ -95,14 +129,7 @@ async function load({
     else problems.push(read.problem)
   }
   if (problems.length > 0) return refused(problems)
-  return loadPolicy(files, {
-    localTrustDomain: trustDomain,
-    trustDomains: [...trustDomains.keys()],
-    hasPlaces: geo !== undefined,
-    hasDevices: deviceInventory.enabled,
-    auditSinks: plannedSinks(audit),
-    directory,
-  })
+  return loadPolicy(files, { ...surroundings, directory })
 }
 
 function refused(messages: readonly string[]): LoadedPolicy {

@@ -1,4 +1,4 @@
-import { type Problem, sortProblems } from '../schema/problem.js'
+import { formatPosition, type Pointer, type Problem, sortProblems } from '../schema/problem.js'
 import { compileData } from '../data/compile-data.js'
 import type { DataPolicies } from '../data/data-policy.js'
 import { compileDevices } from '../device/compile-device.js'
@@ -7,11 +7,12 @@ import { compileRisk } from '../risk/compile-risk.js'
 import type { RiskPolicy } from '../risk/risk-policy.js'
 import { compileMatrix } from '../segmentation/compile.js'
 import { Directory, type Surroundings } from '../segmentation/directory.js'
+import { isLinkProblem, isLinkToOthers, type Missing } from '../segmentation/links.js'
 import type { Matrix } from '../segmentation/matrix.js'
 import type { AdaptivePolicy } from '../session/adaptive-policy.js'
 import { type AdaptiveDocument, compileAdaptive } from '../session/compile-adaptive.js'
 import { encryptionProblems, type PlannedSink } from './encryption-problems.js'
-import { type PolicyDocument, type PolicyFile, readDocuments } from './read-documents.js'
+import { type PolicyDocument, type PolicyFile, type ReadDocuments, readDocuments } from './read-documents.js'
 import { revisionOf } from './revision.js'
 import { policyWarnings } from './warnings.js'
 
@@ -44,29 +45,46 @@ export type LoadedPolicy =
       readonly warnings: readonly Problem[]
       /** As they were written, with the place of every part. */
       readonly sources: readonly PolicyDocument[]
+      /** Names that nothing has, where that closes what they would open; empty for files, of which they are errors. */
+      readonly unresolved: readonly Problem[]
     }
   /** At least one error, and what warnings there are; sorted by place. */
   | { readonly ok: false; readonly problems: readonly Problem[] }
-
-/** What another document of the directory defines: while one is unreadable, its absence says nothing. */
-const LINK_CODES: ReadonlySet<string> = new Set([
-  'unknown-service',
-  'unknown-endpoint',
-  'unknown-data-policy',
-])
 
 /**
  * Reads, checks, links and compiles the files of a policy directory. One error refuses the whole of it, and
  * all errors are told at once. No document at all is an error too: it would deny every call.
  */
 export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): LoadedPolicy {
-  const { documents, problems: unreadable, incomplete: partial } = readDocuments(files)
-  const problems = [...unreadable]
-  if (documents.length === 0 && problems.length === 0) problems.push(nothingFound(files))
-
+  const read = readDocuments(files)
+  const problems = [...read.problems]
+  if (read.documents.length === 0 && problems.length === 0) problems.push(nothingFound(files))
   const nameOf = relativeTo(options.directory)
   const revision = revisionOf(files.map(({ file, text }) => ({ file: nameOf(file), text })))
-  const about = (document: PolicyDocument): Written => writtenBy(document, nameOf, partial, problems)
+  return linkPolicy({ ...read, problems }, options, { revision, nameOf, missing: 'Refused' })
+}
+
+export type Linking = {
+  readonly revision: string
+  /** How rule sources name a file. */
+  readonly nameOf: (file: string) => string
+  readonly missing: Missing
+}
+
+/** Links and compiles documents that fit their schemas. */
+export function linkPolicy(
+  { documents, problems: unreadable, incomplete: partial }: ReadDocuments,
+  options: LoadOptions,
+  { revision, nameOf, missing }: Linking,
+): LoadedPolicy {
+  const problems = [...unreadable]
+  const unresolved: Problem[] = []
+  const tell: Tell = (problem, pointer) => {
+    if (missing === 'Denied' && isLinkToOthers(problem.code, pointer)) unresolved.push(problem)
+    // While a document is unreadable, the absence of what it may define says nothing.
+    else if (!partial || !isLinkProblem(problem.code)) problems.push(problem)
+  }
+  const about = (document: PolicyDocument): Written => writtenBy(document, nameOf, tell)
   const classifications = compileData(
     documents.flatMap((document) =>
       document.kind === 'DataPolicy' ? [{ ...pick(document), ...about(document) }] : [],
@@ -80,13 +98,13 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
     ),
     dataPolicies: classifications,
     ...options,
+    missing,
     revision,
   })
   for (const { document, pointer, severity, code, message } of matrix.ok
     ? matrix.warnings
     : matrix.problems) {
-    if (partial && LINK_CODES.has(code)) continue
-    problems.push({ severity, code, message, position: documents[document]?.source.positionOf(pointer) })
+    tell({ severity, code, message, position: documents[document]?.source.positionOf(pointer) }, pointer)
   }
   const directory = directoryOf(documents, options, classifications)
   const adaptive = compileAdaptive(
@@ -125,9 +143,12 @@ export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): 
       inert: [...adaptive.inert, ...device.inert],
     },
     sources: documents,
+    unresolved: sortProblems(unresolved),
     warnings: sortProblems([...problems, ...policyWarnings(documents)]),
   }
 }
+
+type Tell = (problem: Problem, pointer: Pointer) => void
 
 function nothingFound(files: readonly PolicyFile[]): Problem {
   const message =
@@ -147,21 +168,19 @@ function relativeTo(directory: string | undefined): NameOf {
 
 function sourceOf({ source }: PolicyDocument, nameOf: NameOf): AdaptiveDocument['sourceOf'] {
   return (pointer) => {
-    const { file, line, column } = source.positionOf(pointer)
-    return `${nameOf(file)}:${line}:${column}`
+    const position = source.positionOf(pointer)
+    return formatPosition({ ...position, file: nameOf(position.file) })
   }
 }
 
 /** Where a document's parts are written, and where its faults go. */
 type Written = Pick<AdaptiveDocument, 'sourceOf' | 'report'>
 
-function writtenBy(document: PolicyDocument, nameOf: NameOf, partial: boolean, problems: Problem[]): Written {
+function writtenBy(document: PolicyDocument, nameOf: NameOf, tell: Tell): Written {
   return {
     sourceOf: sourceOf(document, nameOf),
-    report: (pointer, message, code) => {
-      if (partial && LINK_CODES.has(code)) return
-      problems.push({ severity: 'error', code, message, position: document.source.positionOf(pointer) })
-    },
+    report: (pointer, message, code) =>
+      tell({ severity: 'error', code, message, position: document.source.positionOf(pointer) }, pointer),
   }
 }
 

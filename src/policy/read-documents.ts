@@ -60,7 +60,7 @@ export function readDocuments(files: readonly PolicyFile[]): ReadDocuments {
 type Read = { readonly document: PolicyDocument | undefined; readonly problems: readonly Problem[] }
 
 /** Undefined for a document of somebody else's. */
-function readDocument(source: SourcedDocument): Read | undefined {
+export function readDocument(source: SourcedDocument): Read | undefined {
   const { value } = source
   const refuse = (field: string | undefined, message: string, code: string): Read => ({
     document: undefined,

@@ -1,5 +1,11 @@
 /** A place in a file the user wrote; line and column count from 1. */
-export type Position = { readonly file: string; readonly line: number; readonly column: number }
+export type Position = {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  /** Of what has no lines, such as `spec.rules[0]` of a custom resource: it takes their place. */
+  readonly field?: string
+}
 
 /** Something wrong or doubtful in what a user wrote. `code` is stable kebab-case, for SARIF and suppressions. */
 export type Problem = {
@@ -12,10 +18,16 @@ export type Problem = {
 /** A way into a parsed document: keys and indexes from its root. */
 export type Pointer = readonly (string | number)[]
 
+/** `file:line:column`, or `file field`. */
+export function formatPosition({ file, line, column, field }: Position): string {
+  if (field === undefined) return `${file}:${line}:${column}`
+  return field === '' ? file : `${file} ${field}`
+}
+
 /** `file:line:column: error: message (code)`, as compilers write it. */
 export function formatProblem(problem: Problem): string {
   const at = problem.position
-  const where = at ? `${at.file}:${at.line}:${at.column}: ` : ''
+  const where = at ? `${formatPosition(at)}: ` : ''
   return `${where}${problem.severity}: ${problem.message} (${problem.code})`
 }
 

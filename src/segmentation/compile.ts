@@ -9,6 +9,7 @@ import { type DataPolicyNames, Directory, type Surroundings, hint } from './dire
 import type { Draft } from './draft.js'
 import { indexEndpoints, indexEndpointsFolded, NO_ENDPOINTS } from './endpoint-index.js'
 import { IdentityTrie } from './identity-trie.js'
+import { isLinkToOthers, type Missing } from './links.js'
 import type { Matrix } from './matrix.js'
 import { RouteIndex } from './route-index.js'
 import { flatText } from './flat-text.js'
@@ -21,6 +22,8 @@ export type MatrixInput = Surroundings & {
   /** Content hash of the documents. */
   readonly revision: string
   readonly dataPolicies?: DataPolicyNames
+  /** Default Refused. */
+  readonly missing?: Missing
 }
 
 export type CompiledMatrix =
@@ -40,7 +43,13 @@ export function compileMatrix(input: MatrixInput): CompiledMatrix {
     (severity: CompileProblem['severity']): ReportFor =>
     (document) =>
     (pointer, message, code) =>
-      problems.push({ document: document.index, pointer, severity, code, message })
+      problems.push({
+        document: document.index,
+        pointer,
+        severity: input.missing === 'Denied' && isLinkToOthers(code, pointer) ? 'warning' : severity,
+        code,
+        message,
+      })
   const errors = reporter('error')
   const warnings = reporter('warning')
 

@@ -21,6 +21,8 @@ export type From = {
 type FromWorkload = {
   /** Indexes of services, ascending. */
   readonly services: readonly number[] | undefined
+  /** A service that is named has no document: whoever has none could be it. */
+  readonly namesMissing: boolean
   readonly identities: IdentityTrie<true> | undefined
   readonly namespaces: readonly string[] | undefined
   readonly notNamespaces: readonly string[] | undefined
@@ -59,13 +61,15 @@ export function compileFrom(written: Static<typeof FromSchema>, at: Pointer, wri
     directory.requireTrustDomain(domain, [...at, 'trustDomains', index], report)
   }
   const selector = written.selector && compileSelector(written.selector, [...at, 'selector'], report)
+  const services = written.services && resolveServices(written.services, [...at, 'services'], writer)
   const namesWorkload = fields.some((field) => field !== 'any' && field !== 'users')
   return {
     any: written.any ?? false,
     users: written.users ?? false,
     workload: namesWorkload
       ? {
-          services: written.services && resolveServices(written.services, [...at, 'services'], writer),
+          services: services?.found,
+          namesMissing: services?.missing ?? false,
           identities:
             written.identities && compileIdentities(written.identities, [...at, 'identities'], writer),
           namespaces: written.namespaces ?? (selector && writer.namespace ? [writer.namespace] : undefined),
@@ -78,16 +82,24 @@ export function compileFrom(written: Static<typeof FromSchema>, at: Pointer, wri
   }
 }
 
-/** Indexes of the services named, ascending and without repetition. */
-export function resolveServices(names: readonly string[], at: Pointer, writer: Writer): number[] {
+type ResolvedServices = {
+  /** Indexes of the services named, ascending and without repetition. */
+  readonly found: number[]
+  readonly missing: boolean
+}
+
+export function resolveServices(names: readonly string[], at: Pointer, writer: Writer): ResolvedServices {
   const found = new Set<number>()
+  let missing = false
   for (const [index, name] of names.entries()) {
     const service = writer.directory.resolve(name, writer.namespace, [...at, index], writer.report)
-    if (service !== undefined) found.add(service)
+    if (service === undefined) missing = true
+    else found.add(service)
   }
-  return Array.from(found)
+  const ascending = Array.from(found)
     .sort((a, b) => a - b)
     .slice()
+  return { found: ascending, missing }
 }
 
 function compileIdentities(texts: readonly string[], at: Pointer, writer: Writer): IdentityTrie<true> {
@@ -139,7 +151,12 @@ function matchWorkload(
   caller: CompiledService | undefined,
 ): boolean | undefined {
   if (element.trustDomains && !element.trustDomains.includes(id.trustDomain)) return false
-  if (element.services && !(caller && holds(element.services, caller.index))) return false
+  if (element.services && !(caller && holds(element.services, caller.index))) {
+    const couldBe = element.namesMissing && !caller && id.trustDomain === element.localTrustDomain
+    return couldBe && matchWorkload({ ...element, services: undefined }, id, caller) !== false
+      ? undefined
+      : false
+  }
   if (element.identities && !element.identities.find(id)) return false
   if (!element.namespaces && !element.notNamespaces && !element.selector) return true
 

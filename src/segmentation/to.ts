@@ -64,17 +64,21 @@ export function compileTo(
       ports: written.ports,
       folded,
     },
-    concerns: concernsOf(services, written.namespaces, selector),
+    concerns: concernsOf(services?.found, services?.missing ?? false, written.namespaces, selector),
   }
 }
 
 function concernsOf(
   services: readonly number[] | undefined,
+  namesMissing: boolean,
   namespaces: readonly string[] | undefined,
   selector: Selector | undefined,
 ): To['concerns'] {
   return (service) => {
-    if (!service) return services ? false : namespaces || selector ? undefined : true
+    if (!service) {
+      if (services) return namesMissing ? undefined : false
+      return namespaces || selector ? undefined : true
+    }
     if (services && !services.includes(service.index)) return false
     if (namespaces && !namespaces.includes(service.namespace)) return false
     return !selector || selector(service.labels)

@@ -1,6 +1,4 @@
-import { laterNames } from '../../src/config/later.js'
 import { configurationSchema } from '../../src/config/schema.js'
-import type { Pointer } from '../../src/schema/problem.js'
 
 /** The keywords of JSON Schema that the published schema uses. */
 type Schema = {
@@ -33,19 +31,6 @@ function section(name: string, schema: Schema): string {
   // An option that is no section says it in its row.
   const introduction = description === undefined || children(schema).length === 0 ? [] : [description]
   return [`### \`${name}\``, ...introduction, table].join('\n\n')
-}
-
-/** Every option that the format has and this version refuses. */
-export function laterOptions(): string[] {
-  return laterWithin(ROOT, [], '')
-}
-
-function laterWithin(schema: Schema, pointer: Pointer, way: string): string[] {
-  const named = laterNames(pointer).map((name) => (way === '' ? name : `${way}.${name}`))
-  const inner = children(schema).flatMap(({ step, written, child }) =>
-    laterWithin(child, [...pointer, step], written(way)),
-  )
-  return [...named, ...inner]
 }
 
 type Child = {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { laterOptions, optionTables } from './configuration-options.js'
+import { optionTables } from './configuration-options.js'
 import { reasonsNobodyGives } from './given-reasons.js'
 import { metricRows } from './metric-rows.js'
 
@@ -8,7 +8,7 @@ export const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url))
 
 /** Pages with parts that are written by the code itself, between `<!-- NAME: begin -->` and `<!-- NAME: end -->`. */
 const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string | Promise<string>>>>> = {
-  'docs/configuration.md': { options: optionTables, 'not-supported': () => asList(laterOptions()) },
+  'docs/configuration.md': { options: optionTables },
   'docs/decisions.md': { 'not-given': () => asList(reasonsNobodyGives()) },
   'docs/operations.md': { metrics: metricRows },
 }

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { CRD_FOLDER, crdFiles } from './custom-resource-files.js'
 import { GENERATED_PAGES, readPage, renewed, REPOSITORY } from './pages.js'
 
 for (const page of GENERATED_PAGES) {
@@ -6,4 +7,12 @@ for (const page of GENERATED_PAGES) {
   if (text === readPage(page)) continue
   writeFileSync(`${REPOSITORY}${page}`, text)
   process.stdout.write(`${page} is written anew\n`)
+}
+
+mkdirSync(`${REPOSITORY}${CRD_FOLDER}`, { recursive: true })
+for (const [name, text] of crdFiles()) {
+  const file = `${REPOSITORY}${CRD_FOLDER}${name}`
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue
+  writeFileSync(file, text)
+  process.stdout.write(`${CRD_FOLDER}${name} is written anew\n`)
 }

@@ -10,6 +10,7 @@ import { supposeCaller } from '../../lifecycle/suppose-caller.js'
 import { type Supposition, userOf } from '../../lifecycle/supposition.js'
 import type { Policy } from '../../policy/load-policy.js'
 import { nearestName } from '../../schema/nearest-name.js'
+import { formatPosition } from '../../schema/problem.js'
 import { parseDurationMs } from '../../schema/units.js'
 import { identitiesOf } from '../../segmentation/compile.js'
 import { compiledService } from '../../segmentation/compiled.js'
@@ -72,9 +73,8 @@ export function policyPort(policy: LivePolicy): AdminPorts['policy'] {
                 severity,
                 code,
                 message,
-                file: position?.file,
-                line: position?.line,
-                column: position?.column,
+                file: position && (position.field === undefined ? position.file : formatPosition(position)),
+                ...(position?.field === undefined && { line: position?.line, column: position?.column }),
               }),
             ),
           },

@@ -455,25 +455,12 @@ describe('loadConfig refuses', () => {
     expect(problems[0]).not.toContain('hunter2')
   })
 
-  test.each([{ text: 'policy: { kubernetes: { namespaces: [] } }', option: 'policy.kubernetes' }])(
-    '$option, which comes later, by one clear error',
-    ({ text, option }) => {
-      expect(problemsOf(GOOD + text)).toEqual([
-        expect.stringMatching(
-          new RegExp(
-            `^/etc/portcullis/portcullis.yaml:5:\\d+: error: \`${option}\` is not supported by this version \\(not-supported\\)$`,
-          ),
-        ),
-      ])
-    },
-  )
-
   test('everything at once, in the order of the file', () => {
     const text = `apiVersion: portcullis.dev/v1beta1
 kind: configuration
 listeners: [{ name: mesh, address: "9191", mtls: strict }]
 drain: { timeout: 5 minutes, delay: yes }
-policy: { kubernetes: {} }
+policy: { directory: ./policy, kubernetes: {} }
 serviceTokens: { issuers: { a: { service: shop/a } } }
 jwks: { timeout: 2h }
 `
@@ -488,7 +475,7 @@ jwks: { timeout: 2h }
       '3 wrong-word',
       '4 wrong-value',
       '4 ambiguous-word',
-      '5 not-supported',
+      '5 policy-twice',
       '6 keys-missing',
       '7 out-of-bounds',
     ])
@@ -504,7 +491,7 @@ describe('the environment and flags', () => {
     { env: { PORTCULLIS__: 'x' }, says: 'PORTCULLIS__: unknown option ``' },
     {
       env: { PORTCULLIS__POLICY__KUBERNETES: 'x' },
-      says: 'PORTCULLIS__POLICY__KUBERNETES: `policy.kubernetes` is not supported by this version',
+      says: 'PORTCULLIS__POLICY__KUBERNETES: `policy.kubernetes` is a string, must be a map of fields',
     },
     { env: { PORTCULLIS__LISTENERS__2__NAME: 'x' }, says: '`2` is no index of this list (0 to 1)' },
     { env: { PORTCULLIS__LISTENERS__FIRST__NAME: 'x' }, says: '`FIRST` is no index' },
