@@ -14,7 +14,7 @@ built := dist/.built
 envoy := ENVOY_BIN=$$(scripts/setup-envoy.sh)
 promtool := PROMTOOL_BIN=$$(scripts/setup-promtool.sh)
 
-.PHONY: help demo test lint bench conformance docs build clean
+.PHONY: help demo test cluster-test kind-test lint bench conformance docs manifests build clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test: $(built) ## Every test, those through real Envoys too
 	@scripts/setup-redis.sh
 	@$(envoy) && $(promtool) && export ENVOY_BIN PROMTOOL_BIN && npm run --silent test && npm run --silent test:contract && npm run --silent test:e2e
 	@if [ -d ../shared/corpora ]; then npm run --silent conformance -- ../shared/corpora; fi
+
+cluster-test: $(built) ## The suite on the cluster that KUBECONFIG names; it makes and removes namespaces of its own
+	@npm run --silent test:cluster
+
+kind-test: $(built) ## The image built, a kind cluster made, the suite run on it, and all removed; needs Docker
+	@scripts/kind-test.sh
 
 lint: $(built) ## Types, format, lint, and the doors between the rooms
 	@npm run --silent lint
@@ -39,6 +45,9 @@ conformance: $(built) ## What is accepted and refused, against public corpora; C
 
 docs: $(built) ## Renews the parts of docs/ that the code writes: options, metrics
 	@exec node --import ./test/support/ts.js test/docs/write.ts
+
+manifests: $(built) ## Renews the part of k8s/overlays/example-mesh that the code writes
+	@exec node --import ./test/support/ts.js demo/write-manifests.ts
 
 build: $(built) ## The server and its command line, in dist/
 

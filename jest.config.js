@@ -17,5 +17,12 @@ const project = (name, extra = {}) => ({
 
 export default {
   reporters: ['default', '<rootDir>/test/support/totals-reporter.js'],
-  projects: [project('unit'), project('front-door'), project('fuzz'), project('contract'), project('e2e')],
+  projects: [
+    project('unit'),
+    project('front-door'),
+    project('fuzz'),
+    project('contract'),
+    project('e2e'),
+    project('cluster'),
+  ],
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { isSeq, parseDocument } from 'yaml'
 import type { KeyPair } from '../test/support/certificate-authority.js'
 import { type Pki, writeIdentity } from './pki.js'
-import { renderShipped, type Substitutions } from './render-shipped.js'
+import { renderShipped, SHIPPED_DIRECTORY, type Substitutions } from './render-shipped.js'
 import { PORTS, type Service } from './services.js'
 
 export const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
@@ -14,7 +14,7 @@ const PORTCULLIS_HOST = 'portcullis-headless.portcullis-system.svc.cluster.local
 const PORTCULLIS_WORKLOAD = 'portcullis-system/portcullis'
 
 /** Files of envoy/ beside the bootstraps, the same for every Envoy. */
-const SHARED_FILES = ['mesh/clusters.yaml', 'mesh/routes.yaml', 'sds/identity.yaml', 'sds/trust.yaml']
+export const SHARED_FILES = ['mesh/clusters.yaml', 'mesh/routes.yaml', 'sds/identity.yaml', 'sds/trust.yaml']
 
 /** The service that a shipped bootstrap was written for. */
 const WRITTEN_FOR: Readonly<Record<Service['envoy'], string>> = {
@@ -68,13 +68,13 @@ function layAuditKey(directory: string): void {
 }
 
 /** Where the addresses of the demo's users are: ranges that are for documentation alone. */
-const PLACES = `cidr,country,latitude,longitude
+export const PLACES = `cidr,country,latitude,longitude
 192.0.2.0/24,DE,52.52,13.40
 198.51.100.0/24,AU,-33.87,151.21
 `
 
 /** As behind a load balancer that tells where users come from: loopback has neither. */
-function withPlaces(configuration: string): string {
+export function withPlaces(configuration: string): string {
   const document = parseDocument(configuration)
   const listeners = document.get('listeners')
   if (!isSeq(listeners)) throw new Error('the configuration has no listeners')
@@ -117,6 +117,17 @@ export function layEnvoy(directory: string, service: Service, instance: EnvoyIns
   return config
 }
 
+/** The shipped bootstrap with a service's names and ports, for a place where its paths and addresses hold as they are. */
+export function bootstrapOf(service: Service, askTimeoutSeconds?: number): string {
+  const bootstrap = renderShipped(shipped(service.envoy), {
+    addresses: new Map(),
+    directory: SHIPPED_DIRECTORY,
+    ports: service.ports ?? new Map(),
+    names: namesOf(service),
+  })
+  return withPatience(bootstrap, askTimeoutSeconds)
+}
+
 function shipped(file: string): string {
   return readFileSync(join(REPOSITORY, 'envoy', file), 'utf8')
 }
@@ -151,7 +162,7 @@ function withReplicas(bootstrap: string, replicas: readonly string[]): string {
 }
 
 /** Makes an Envoy believe any client certificate, or none. */
-function loosen(bootstrap: string, trust: string): void {
+export function loosen(bootstrap: string, trust: string): void {
   const tls = ['static_resources', 'listeners', 0, 'filter_chains', 0, 'transport_socket', 'typed_config']
   change(bootstrap, [...tls, 'require_client_certificate'], false)
   change(trust, ['resources', 0, 'validation_context', 'trust_chain_verification'], 'ACCEPT_UNTRUSTED')

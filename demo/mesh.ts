@@ -51,8 +51,8 @@ export type MeshOptions = {
   readonly askTimeoutSeconds?: number
 }
 
-/** The mesh in this machine: its addresses, its keys and its processes. */
-export type Mesh = {
+/** What scenarios call, wherever it runs. */
+export type CallableMesh = {
   /** Everything made for this run, logs among it. */
   readonly directory: string
   readonly pki: Pki
@@ -60,7 +60,6 @@ export type Mesh = {
   /** Keys that service tokens are signed with, by service. */
   readonly tokenKeys: ReadonlyMap<string, KeyPair>
   readonly trail: AuditTrail
-  addressOf(name: string): string
   /** As the caller's application would: plain, to its own sidecar. */
   throughSidecar(caller: string, port?: number): Way
   /** Around the caller's sidecar, straight to the target's, with these credentials or none. */
@@ -71,6 +70,11 @@ export type Mesh = {
   administer(who: Administrator, method: string, path: string, body?: unknown): Promise<Answer>
   /** The identity provider tells Portcullis something. */
   signal(event: SecurityEventClaims): Promise<Answer>
+}
+
+/** The mesh in this machine: its addresses, its keys and its processes. */
+export type Mesh = CallableMesh & {
+  addressOf(name: string): string
   /** Starts Portcullis replica number `index` and returns once it takes connections. */
   startPortcullis(index: number): Promise<Running>
   /** The latest process of a replica. */
@@ -249,7 +253,7 @@ function startUpstream({ name, upstream }: Service, host: string): Promise<Upstr
 }
 
 /** The laptops that the demo's people have. */
-async function registerDevices(mesh: Mesh): Promise<void> {
+export async function registerDevices(mesh: CallableMesh): Promise<void> {
   const answer = await mesh.administer('oscar', 'POST', '/v1/devices', {
     reason: 'laptops handed out',
     devices: OWNERS.map((owner) => Object.assign({ id: laptopOf(owner), owner }, IN_ORDER)),

@@ -12,7 +12,7 @@ export type Substitutions = {
   readonly names?: ReadonlyMap<string, string>
 }
 
-const SHIPPED_DIRECTORY = '/etc/portcullis'
+export const SHIPPED_DIRECTORY = '/etc/portcullis'
 
 /**
  * A shipped YAML file with the addresses, ports, paths and names of one instance, comments and all.

@@ -1,6 +1,6 @@
 import type { Answer } from './calls.js'
 import type { SecurityEvent } from './audit-trail.js'
-import type { Mesh } from './mesh.js'
+import type { CallableMesh } from './mesh.js'
 
 /** One call through the mesh and what must come of it. */
 export type Scenario = {
@@ -8,10 +8,10 @@ export type Scenario = {
   readonly target: string
   /** What is asked, with what is remarkable about it. */
   readonly request: string
-  readonly call: (mesh: Mesh) => Promise<Answer>
+  readonly call: (mesh: CallableMesh) => Promise<Answer>
   readonly expected: Expected
   /** What else must hold; says what is wrong. */
-  readonly also?: (answer: Answer, mesh: Mesh) => string | undefined
+  readonly also?: (answer: Answer, mesh: CallableMesh) => string | undefined
   /** Raw TCP: no answer carries a decision id, so the event is found by its target. */
   readonly tcp?: true
 }
@@ -35,7 +35,7 @@ export type Outcome = {
 }
 
 /** Makes the call and joins its answer with the security event of the decision about it. */
-export async function play(scenario: Scenario, mesh: Mesh): Promise<Outcome> {
+export async function play(scenario: Scenario, mesh: CallableMesh): Promise<Outcome> {
   const position = mesh.trail.length
   const answer = await scenario.call(mesh)
   const event = await eventOf(scenario, answer, mesh, position)
@@ -55,7 +55,7 @@ export async function play(scenario: Scenario, mesh: Mesh): Promise<Outcome> {
 function eventOf(
   scenario: Scenario,
   { decisionId }: Answer,
-  { trail }: Mesh,
+  { trail }: CallableMesh,
   position: number,
 ): Promise<SecurityEvent | undefined> | undefined {
   if (decisionId !== undefined) return trail.withId(decisionId)
@@ -67,7 +67,7 @@ function eventOf(
 function differenceOf(
   { expected, also }: Scenario,
   answer: Answer,
-  mesh: Mesh,
+  mesh: CallableMesh,
   decision: string,
   reason: string,
 ): string | undefined {

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { decodeJwt, type JWTPayload } from 'jose'
 import { mintServiceToken } from '../src/identity/token.js'
-import type { Mesh } from './mesh.js'
+import type { CallableMesh } from './mesh.js'
 import { laptopOf } from './people.js'
 
 const ALL_SCOPES = 'orders:read orders:write users:read users:write'
@@ -26,7 +26,7 @@ export const PEOPLE = {
 export type Person = keyof typeof PEOPLE
 
 /** An `authorization` value. */
-export async function bearer(mesh: Mesh, person: Person, other: JWTPayload = {}): Promise<string> {
+export async function bearer(mesh: CallableMesh, person: Person, other: JWTPayload = {}): Promise<string> {
   const claims: JWTPayload = { ...PEOPLE[person], ...other }
   // Everybody calls from a laptop of their own unless said otherwise.
   const device_id = laptopOf(claims.sub ?? '')
@@ -40,7 +40,7 @@ export type ServiceTokenChoices = {
 }
 
 /** A token that order-service mints for payment-service, as it should be but for the choices. */
-export function orderToken(mesh: Mesh, choices: ServiceTokenChoices = {}): Promise<string> {
+export function orderToken(mesh: CallableMesh, choices: ServiceTokenChoices = {}): Promise<string> {
   return mintServiceToken({
     issuer: 'order-service',
     audience: 'shop/payment-service',
@@ -61,11 +61,14 @@ export function signedWithPublicKey(token: string, publicKey: string): string {
   return `${signed}.${createHmac('sha256', publicKey).update(signed).digest('base64url')}`
 }
 
-export function publicKeyPem(mesh: Mesh, service: string): string {
+export function publicKeyPem(mesh: CallableMesh, service: string): string {
   return keyOf(mesh, service).publicKey.export({ format: 'pem', type: 'spki' }).toString()
 }
 
-function keyOf(mesh: Mesh, service: string): NonNullable<ReturnType<Mesh['tokenKeys']['get']>> {
+function keyOf(
+  mesh: CallableMesh,
+  service: string,
+): NonNullable<ReturnType<CallableMesh['tokenKeys']['get']>> {
   const keys = mesh.tokenKeys.get(service)
   if (!keys) throw new Error(`${service} mints no tokens in this mesh`)
   return keys

@@ -1,10 +1,10 @@
 import { type Answer, callGrpc, callHttp, callTcp, type Way } from '../calls.js'
-import type { Mesh } from '../mesh.js'
+import type { CallableMesh } from '../mesh.js'
 import type { Scenario } from '../scenario.js'
 import { PORTS, WEB_HOST } from '../services.js'
 
 /** Headers of a call; those with tokens are made when the call is. */
-export type HeadersOf = (mesh: Mesh) => Promise<Readonly<Record<string, string>>>
+export type HeadersOf = (mesh: CallableMesh) => Promise<Readonly<Record<string, string>>>
 
 export type Call = Pick<Scenario, 'expected' | 'also'> & {
   readonly caller: string
@@ -13,7 +13,7 @@ export type Call = Pick<Scenario, 'expected' | 'also'> & {
   readonly note?: string
   readonly headers?: HeadersOf
   /** How the call gets there; through the caller's own sidecar when absent. */
-  readonly way?: (mesh: Mesh) => Way
+  readonly way?: (mesh: CallableMesh) => Way
 }
 
 export const ALLOWED = { status: '200', decision: 'allow', reason: 'allowed' } as const
@@ -86,7 +86,7 @@ function shown(request: string, call: Call): Omit<Scenario, 'call'> {
   }
 }
 
-function wayOf(call: Call, mesh: Mesh): Way {
+function wayOf(call: Call, mesh: CallableMesh): Way {
   return call.way?.(mesh) ?? mesh.throughSidecar(call.caller)
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, callHttp } from '../calls.js'
-import type { Mesh } from '../mesh.js'
+import type { CallableMesh } from '../mesh.js'
 import type { Scenario } from '../scenario.js'
 import { WEB_HOST } from '../services.js'
 import { bearer } from '../tokens.js'
@@ -28,7 +28,7 @@ type Visit = {
 }
 
 async function visit(
-  mesh: Mesh,
+  mesh: CallableMesh,
   { from, by, method = 'GET', path = '/api/orders', times = 1, mfa }: Visit,
 ): Promise<Answer> {
   const claims = {
@@ -117,7 +117,7 @@ const REFUSED_BY_THE_APPLICATION = { status: '403', decision: 'allow', reason: '
 /** The Envoys send their logs a moment after the calls. */
 const LOGS_WITHIN_MS = 3000
 
-async function carl(mesh: Mesh, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+async function carl(mesh: CallableMesh, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
   const authorization = await bearer(mesh, 'alice', { sub: 'carl' })
   const request = {
     method: 'GET',

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer } from '../calls.js'
-import type { Mesh } from '../mesh.js'
+import type { CallableMesh } from '../mesh.js'
 import { laptopOf } from '../people.js'
 import type { Scenario } from '../scenario.js'
 import { bearer } from '../tokens.js'
@@ -9,7 +9,7 @@ import { ALLOWED, CHALLENGED, denied, upstreamGot, user } from './calling.js'
 const HISTORY = 'GET /api/orders/7/history'
 
 /** Does something before the call. Throws when that is refused, which ends the demo. */
-function after(scenario: Scenario, act: (mesh: Mesh) => Promise<Answer>, status: string): Scenario {
+function after(scenario: Scenario, act: (mesh: CallableMesh) => Promise<Answer>, status: string): Scenario {
   return {
     ...scenario,
     call: async (mesh) => {
@@ -32,7 +32,7 @@ function dora(note: string, rest: Pick<Scenario, 'expected' | 'also'>): Scenario
 
 let grantId = ''
 
-async function grantAnHour(mesh: Mesh): Promise<Answer> {
+async function grantAnHour(mesh: CallableMesh): Promise<Answer> {
   const answer = await mesh.administer('oscar', 'POST', '/v1/grants', {
     subject: { subject: 'dora' },
     service: 'shop/order-service',
@@ -48,7 +48,7 @@ async function grantAnHour(mesh: Mesh): Promise<Answer> {
   return answer
 }
 
-const revoke = (mesh: Mesh): Promise<Answer> =>
+const revoke = (mesh: CallableMesh): Promise<Answer> =>
   mesh.administer('oscar', 'POST', `/v1/grants/${grantId}/revoke`, { reason: 'analysis is done' })
 
 /** Whether the event of the call names the grant, at the record's full level. */
@@ -88,7 +88,7 @@ const ISSUER = 'https://idp.example'
 
 const deviceIs =
   (status: 'compliant' | 'not-compliant') =>
-  async (mesh: Mesh): Promise<Answer> => {
+  async (mesh: CallableMesh): Promise<Answer> => {
     // Of two that are told in one second the worse one counts, and the laptop is mended in a later one.
     if (status === 'compliant') await sleep(1005 - (Date.now() % 1000))
     return mesh.signal({
@@ -102,7 +102,7 @@ const deviceIs =
     })
   }
 
-const endSessions = (mesh: Mesh): Promise<Answer> =>
+const endSessions = (mesh: CallableMesh): Promise<Answer> =>
   mesh.signal({
     type: `${CAEP}/session-revoked`,
     subject: { format: 'complex', user: { format: 'iss_sub', iss: ISSUER, sub: 'dan' } },
