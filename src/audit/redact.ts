@@ -30,3 +30,20 @@ export function recordablePath(rawPath: string): string {
   const end = rawPath.search(BEHIND_THE_PATH)
   return (end === -1 ? rawPath : rawPath.slice(0, end)).replace(USER_INFO, '$1')
 }
+
+/** What may be recorded of a method that is none: up to what no method holds. Source: RFC 9110 5.6.2. */
+export function recordableMethod(method: string): string {
+  return /^[!#$%&'*+.^_`|~0-9A-Za-z-]{0,64}/.exec(method)?.[0] ?? ''
+}
+
+/** What may be recorded of a host that is none: without user information, up to what begins a path or a query. */
+export function recordableHost(host: string): string {
+  const behind = host.slice(host.lastIndexOf('@') + 1)
+  const end = behind.search(/[/\\?#;&=\s%]/)
+  return end === -1 ? behind : behind.slice(0, end)
+}
+
+/** Ids are letters, digits and little else; what is none may be a credential under the wrong name. */
+export function recordableId(id: string | undefined): string | undefined {
+  return id === undefined || id === '' || /^[\w.:+-]{1,128}$/.test(id) ? id : '[redacted]'
+}

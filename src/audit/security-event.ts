@@ -2,7 +2,7 @@ import type { DataAudit, Decision, RiskFactor } from '../decision/decision.js'
 import type { UserPrincipal } from '../identity/principal.js'
 import type { AccessRequest, HttpCall } from '../request/access-request.js'
 import { jsonText } from './json-text.js'
-import { recordablePath, withoutTokens } from './redact.js'
+import { recordableHost, recordableId, recordableMethod, recordablePath, withoutTokens } from './redact.js'
 import { formatTimestamp } from './timestamp.js'
 import { parseTraceparent } from './traceparent.js'
 
@@ -86,7 +86,7 @@ export function writeSecurityEvent(input: SecurityEventInput): string {
     (decision.outcome === 'allow' ? ',"success":true' : ',"success":false') +
     (OWN_FAILURES.has(decision.reason) ? `,"errorCode":"${decision.reason}"` : '') +
     writeTrace(input) +
-    given(',"requestId":"', request?.requestId ?? unreadable?.requestId) +
+    given(',"requestId":"', recordableId(request?.requestId ?? unreadable?.requestId)) +
     `,"durationUs":${Math.max(0, Math.round(input.durationUs))}}`
   )
 }
@@ -187,9 +187,9 @@ function writeCall(http: HttpCall | undefined): string {
 function writeUnread(unread: UnreadRequest | undefined): string {
   if (!unread) return ''
   return (
-    given(',"requestMethod":"', unread.method) +
+    given(',"requestMethod":"', unread.method && recordableMethod(unread.method)) +
     given(',"requestPath":"', unread.path && recordablePath(unread.path), PATH_LIMIT) +
-    given(',"requestHost":"', unread.host?.slice(unread.host.lastIndexOf('@') + 1))
+    given(',"requestHost":"', unread.host && recordableHost(unread.host))
   )
 }
 

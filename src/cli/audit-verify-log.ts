@@ -49,7 +49,30 @@ export async function verifyLog(log: Log, options: VerifyOptions): Promise<LogRe
   for (const name of known.streams()) {
     if (!names.has(name)) streams.push(await verifyStream(log, name, known, options))
   }
-  return { log, streams }
+  return { log, streams: await withDefaultChecked(log, streams, known, options) }
+}
+
+/** Other streams name the last line of the default one too. It may have grown while they were read: then it is read again. */
+async function withDefaultChecked(
+  log: Log,
+  streams: readonly VerifiedStream[],
+  known: KnownEnds,
+  options: VerifyOptions,
+): Promise<readonly VerifiedStream[]> {
+  const named = known.lastOf(DEFAULT_STREAM)
+  const [first, ...others] = streams
+  if (!named || !first || first.last.seq >= named.seq) return streams
+  const again = await verifyStream(log, DEFAULT_STREAM, new KnownEnds(), options)
+  const { last } = again
+  if (last.seq >= named.seq) return [again, ...others]
+  const finding: Finding = {
+    file: activeName(log.stem, DEFAULT_STREAM),
+    line: 0,
+    kind: 'truncated',
+    seq: last.seq + 1,
+    message: `the log ends with line ${last.seq}, and checkpoints of other streams name line ${named.seq}`,
+  }
+  return [{ ...again, findings: [...again.findings, finding] }, ...others]
 }
 
 /**
@@ -73,7 +96,7 @@ async function verifyStream(
       ...(options.heads.get(stream) ?? []).map(givenWitness),
       ...known.witnessesOf(stream),
     ],
-    ...(stream === DEFAULT_STREAM && { onStreams: (streams, by) => known.note(streams, by) }),
+    onStreams: (streams, by) => known.note(streams, by),
   })
   const files = await streamFilesOf(log, stream)
   try {

@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Pointer } from '../schema/problem.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { checkHttpUrl } from './signal-checks.js'
@@ -68,6 +68,11 @@ export function checkAudit({ audit, store }: EffectiveConfiguration, tell: Tell)
     if (sink.type === 'File') checkFile(sink, at, take, tell)
     if (sink.type === 'Http') checkHttp(sink, at, take, tell)
   })
+  if (audit.record) take(['audit', 'record', 'file'], placeOf(audit.record.file))
+}
+
+function placeOf(file: string): string {
+  return `file ${resolve('/', file)}`
 }
 
 function checkFile(
@@ -77,7 +82,7 @@ function checkFile(
   tell: Tell,
 ): void {
   if (file === undefined) tell(at, 'file-missing', '`type: File` needs `file`', 'key')
-  else take([...at, 'file'], `folder ${dirname(resolve('/', file))} ${file.replace(/^.*\//, '')}`)
+  else take([...at, 'file'], placeOf(file))
   if (file !== undefined && !/(^|\/)[^/.]+\.jsonl$/.test(file)) {
     tell(
       [...at, 'file'],

@@ -10,6 +10,7 @@ import { acquireLock, type Lock } from './lock.js'
 import { listLog } from './recover-stream.js'
 import { Retention } from './retention.js'
 import { Sealing } from './sealing.js'
+import { SpareBuffers } from './spare-buffers.js'
 import { StreamFile } from './stream-file.js'
 
 export type AuditLogOptions = {
@@ -51,6 +52,7 @@ export class AuditLog {
   readonly #stem: string
   #lock: Lock
   readonly #retention: Retention
+  readonly #spares = new SpareBuffers()
   readonly #streams = new Map<string, Stream>()
   /** Last lines of streams by the newest checkpoint of the last process. */
   readonly #known: ReadonlyMap<string, ChainEnd>
@@ -191,7 +193,7 @@ export class AuditLog {
 
   async #open(stream: string): Promise<Stream> {
     const { maxBytes, maxAgeMs, isSynced, signer, nowMs, warn } = this.#options
-    const otherStreams = stream === DEFAULT_STREAM ? () => this.#ends() : undefined
+    const otherStreams = () => (stream === DEFAULT_STREAM ? this.#ends() : this.#endOfDefault())
     const file = await StreamFile.open(
       {
         folder: this.#folder,
@@ -202,6 +204,7 @@ export class AuditLog {
         isSynced,
         signer,
         otherStreams,
+        spares: this.#spares,
         nowMs,
         warn,
       },
@@ -218,6 +221,12 @@ export class AuditLog {
 
   #others(): Stream[] {
     return [...this.#streams].flatMap(([name, stream]) => (name === DEFAULT_STREAM ? [] : [stream]))
+  }
+
+  /** So that cutting the default stream's end off shows as well. */
+  #endOfDefault(): ReadonlyMap<string, ChainEnd> {
+    const file = this.#streams.get(DEFAULT_STREAM)?.file
+    return new Map(file && file.durableEnd.seq > 0 ? [[DEFAULT_STREAM, file.durableEnd]] : [])
   }
 
   /** The last durable line of every stream but the default one. */

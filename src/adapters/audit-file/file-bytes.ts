@@ -1,7 +1,12 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { ChainEnd } from '../../audit/chain/chain-line.js'
 
-type Chunk = { readonly at: number; readonly bytes: Buffer; readonly end: ChainEnd }
+type Chunk = {
+  readonly at: number
+  readonly bytes: Buffer
+  readonly end: ChainEnd
+  readonly release: (() => void) | undefined
+}
 
 /**
  * What is appended to one open file, in memory until it is on the disk. Every write says where in the file it goes, so
@@ -60,9 +65,9 @@ export class FileBytes {
     return this.#isUneven
   }
 
-  /** Whole lines, the last of which is `end`. */
-  append(bytes: Buffer, end: ChainEnd): void {
-    this.#chunks.push({ at: this.#size, bytes, end })
+  /** Whole lines, the last of which is `end`. `release` is told when `bytes` are no longer read. */
+  append(bytes: Buffer, end: ChainEnd, release?: () => void): void {
+    this.#chunks.push({ at: this.#size, bytes, end, release })
     this.#size += bytes.length
   }
 
@@ -114,9 +119,10 @@ export class FileBytes {
   }
 
   #forget(upTo: number): void {
-    while (this.#chunks[0] && this.#chunks[0].at < upTo) {
-      this.#durableEnd = this.#chunks[0].end
+    for (let [first] = this.#chunks; first && first.at < upTo; [first] = this.#chunks) {
+      this.#durableEnd = first.end
       this.#chunks.shift()
+      first.release?.()
     }
     this.#syncedTo = upTo
   }

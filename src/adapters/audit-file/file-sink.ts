@@ -74,7 +74,7 @@ export async function openFileLog(options: FileSinkOptions): Promise<EventSink> 
     }
     let group = queue.at(-1)
     if (!group || group.units >= GROUP_UNITS) queue.push((group = newGroup()))
-    // A line comes as a tree of its parts. Read once it is one piece, and what waits is a quarter of the garbage.
+    // A line comes as a tree of its parts, all of which would be kept while it waits. Read once, it is one piece.
     event.line.charCodeAt(0)
     group.events.push(event)
     group.units += event.line.length
@@ -210,6 +210,7 @@ export async function openFileLog(options: FileSinkOptions): Promise<EventSink> 
     syncProblem = newSyncProblem
     const now = problem ?? syncProblem
     if (now !== before) onProblem(now)
+    if (now === undefined && before !== undefined) tellRoom?.()
   }
 
   async function drain(withinMs?: number): Promise<void> {
@@ -261,7 +262,8 @@ export async function openFileLog(options: FileSinkOptions): Promise<EventSink> 
 
   return {
     name,
-    hasRoom: () => state === 'open' && pending < bufferEvents,
+    // Where answers wait for the disk, room in memory helps nobody while there is none on it.
+    hasRoom: () => state === 'open' && pending < bufferEvents && !(isAlways && problem !== undefined),
     take,
     onRoom: (listener) => {
       tellRoom = listener

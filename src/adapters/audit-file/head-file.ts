@@ -8,6 +8,8 @@ import { codeOf } from './io-error.js'
 export type Head = ChainEnd & { readonly streams: ReadonlyMap<string, ChainEnd> }
 
 const MAX_BYTES = 1024 * 1024
+/** No log gets there; a chain must be able to go on behind it. */
+const MAX_SEQ = 2 ** 50
 const HASH = /^[A-Za-z0-9_-]{43}$/
 
 /** Undefined: there is none, or, which is warned of, one that is no line of a log. */
@@ -25,7 +27,7 @@ export async function readHead(path: string, warn: (message: string) => void): P
     throw error
   }
   const line = text && splitLine(text.at(-1) === 10 ? text.subarray(0, -1) : text)
-  if (!line) {
+  if (!line || line.seq > MAX_SEQ) {
     warn(`${path} is no head of an audit log: lines that were cut off the end can't be noticed`)
     return undefined
   }

@@ -13,6 +13,7 @@ import {
 import { FileBytes } from './file-bytes.js'
 import { syncFolder, writeHead } from './head-file.js'
 import { codeOf } from './io-error.js'
+import type { SpareBuffers } from './spare-buffers.js'
 import { type Recovered, recoverStream } from './recover-stream.js'
 
 export type StreamOptions = {
@@ -25,8 +26,9 @@ export type StreamOptions = {
   readonly isSynced: boolean
   /** Undefined: nothing is signed. */
   readonly signer: () => LogSigner | undefined
-  /** Of the default stream: where the others are. */
-  readonly otherStreams: (() => ReadonlyMap<string, ChainEnd>) | undefined
+  /** Last lines of other streams: of all, or of the default one. */
+  readonly otherStreams: () => ReadonlyMap<string, ChainEnd>
+  readonly spares: SpareBuffers
   readonly nowMs: () => number
   /** Of what an operator must know: lines are missing, a file was changed by somebody else. */
   readonly warn: (message: string) => void
@@ -131,8 +133,10 @@ export class StreamFile {
 
   /** Bodies of lines, see `bodyOf`. Nothing is written before `flush`. */
   append(bodies: readonly string[]): void {
-    const { bytes, end } = appendLines(this.#end, bodies)
-    this.#push(bytes, end, bodies.length)
+    const { spares } = this.#options
+    let buffer: Buffer | undefined
+    const { bytes, end } = appendLines(this.#end, bodies, (length) => (buffer = spares.take(length)))
+    this.#push(bytes, end, bodies.length, () => buffer && spares.give(buffer))
     this.#uncovered += bodies.length
   }
 
@@ -141,7 +145,7 @@ export class StreamFile {
     if (this.#checkpoint) await this.settle()
     const { stream, nowMs, otherStreams } = this.#options
     const covered = this.#end.seq
-    const body = checkpointBody({ atMs: nowMs(), stream, covered, reason, streams: otherStreams?.() })
+    const body = checkpointBody({ atMs: nowMs(), stream, covered, reason, streams: otherStreams() })
     const line = this.appendSigned(body)
     this.#checkpoint = { line, endsAt: this.#open().bytes.size }
     this.#uncovered = 0
@@ -280,9 +284,9 @@ export class StreamFile {
     this.appendSigned(openedBody({ atMs: nowMs(), stream, reason, previous: this.#end, torn }), before)
   }
 
-  #push(bytes: Buffer, end: ChainEnd, lines: number): void {
+  #push(bytes: Buffer, end: ChainEnd, lines: number, release?: () => void): void {
     const current = this.#open()
-    current.bytes.append(bytes, end)
+    current.bytes.append(bytes, end, release)
     current.lines += lines
     this.#end = end
   }

@@ -21,6 +21,8 @@ const NO_BUSINESS: ReadonlySet<string> = new Set([
 
 /** Targets that are remembered at once; more don't make it worse. */
 const MAX_TARGETS = 256
+/** Times `targets`: from here on nothing that was learned makes it usual. */
+const NEVER_USUAL = 4
 /** How far what is learned as usual may rise at once. */
 const RISE = 3
 
@@ -67,7 +69,8 @@ export function lateralMovement(
   const count = refused.size
   if (count > state.most) state.most = count
   // One below, as `targets` itself is remarkable.
-  if (count <= baseline.limit({ times: 1, floor: targets - 1, leastWindows: 0 }, atMs)) return undefined
+  const usual = baseline.limit({ times: 1, floor: targets - 1, leastWindows: 0 }, atMs)
+  if (count <= Math.min(usual, NEVER_USUAL * targets - 1)) return undefined
   const severity = severityOf(count / targets)
   if (!told.isNew('lateral-movement', severity, windowMs, atMs)) return undefined
   return {
@@ -84,6 +87,6 @@ export function lateralMovement(
 }
 
 function severityOf(times: number): Severity {
-  if (times >= 4) return 'Critical'
+  if (times >= NEVER_USUAL) return 'Critical'
   return times >= 2 ? 'High' : 'Medium'
 }

@@ -52,16 +52,16 @@ export function appendLine(previous: ChainEnd, body: string): ChainEnd & { reado
 /**
  * The lines that come after `previous`, each with its line feed, and the last of them. As `appendLine`, at half its
  * price: what is hashed is put together where the line will stand, the hash before it in the place of the last line's end.
+ * `allocate` gives a buffer of at least so many bytes; the result is a part of it.
  */
 export function appendLines(
   previous: ChainEnd,
   bodies: readonly string[],
+  allocate: (bytes: number) => Buffer = (bytes) => Buffer.allocUnsafe(bytes),
 ): { readonly bytes: Buffer; readonly end: ChainEnd } {
   const before = HASH_BYTES + CLOSING.length
   const longest = LONGEST_CHAIN + CLOSING.length
-  const bytes = Buffer.allocUnsafe(
-    bodies.reduce((sum, body) => sum + Buffer.byteLength(body) + longest, before),
-  )
+  const bytes = allocate(bodies.reduce((sum, body) => sum + Buffer.byteLength(body) + longest, before))
   let { seq, hash } = previous
   let at = before
   for (const body of bodies) {

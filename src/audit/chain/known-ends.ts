@@ -7,17 +7,21 @@ type Known = ChainEnd & { readonly bySeq: number }
 /** Of one stream. */
 const MAX_KNOWN = 200_000
 
-/** What checkpoints of the default stream say of the ends of others. Bounded: beyond that every second one is kept. */
+/** What checkpoints of one stream say of the ends of others. Bounded: beyond that every second one is kept. */
 export class KnownEnds {
-  readonly #known = new Map<string, { list: Known[]; newest: Known; step: number; passed: number }>()
+  readonly #known = new Map<
+    string,
+    { list: Known[]; newest: Known; last: ChainEnd; step: number; passed: number }
+  >()
 
   note(streams: ReadonlyMap<string, ChainEnd>, bySeq: number): void {
     for (const [stream, end] of streams) {
       const newest = { ...end, bySeq }
       const known = this.#known.get(stream)
-      if (!known) this.#known.set(stream, { list: [newest], newest, step: 1, passed: 0 })
+      if (!known) this.#known.set(stream, { list: [newest], newest, last: end, step: 1, passed: 0 })
       else if (known.newest.seq !== end.seq || known.newest.hash !== end.hash) {
         known.newest = newest
+        if (end.seq > known.last.seq) known.last = end
         if (++known.passed % known.step !== 0) continue
         known.list.push(newest)
         if (known.list.length < MAX_KNOWN) continue
@@ -25,6 +29,11 @@ export class KnownEnds {
         known.step *= 2
       }
     }
+  }
+
+  /** The line with the highest number that is named. */
+  lastOf(stream: string): ChainEnd | undefined {
+    return this.#known.get(stream)?.last
   }
 
   has(stream: string): boolean {

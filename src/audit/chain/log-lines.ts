@@ -25,7 +25,7 @@ export type Checkpoint = {
   /** The line before it. */
   readonly covered: number
   readonly reason: 'interval' | 'rotation' | 'close'
-  /** Of the default stream: the last known line of every other. */
+  /** The last known line of other streams: in the default one of all, in the others of the default one. */
   readonly streams?: ReadonlyMap<string, ChainEnd> | undefined
 }
 

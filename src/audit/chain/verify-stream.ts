@@ -142,8 +142,11 @@ export class StreamVerifier {
     if (this.#lineNumber === 1) this.#firstOfFile(chained, link, log)
     this.#unfinished = undefined
     this.#wasClosed = this.#ending === 'close'
+    const wasEnded = this.#wasClosed || (this.#ending === 'rotation' && this.#lineNumber > 1)
     this.#ending = link.kind === 'flawed' ? 'flawed' : 'open'
     if (link.kind === 'flawed') return
+    if (wasEnded && log?.type !== 'audit-opened')
+      this.#add('inserted', 'it stands behind a closing checkpoint, where only a start can be', link.seq)
     const mismatch = this.#witnesses.meet(chained)
     if (mismatch) this.#add(mismatch.kind, mismatch.message, mismatch.seq)
     if (parsed.kind === 'bad') this.#add('contradiction', parsed.problem, link.seq)

@@ -175,6 +175,37 @@ describe('what must never be in an event', () => {
   })
 })
 
+describe('what is no method, host or id', () => {
+  const unread = { method: 'GET /x?t=hidden HTTP/1.1', host: 'u:hidden@vault.shop?access_token=hidden' }
+
+  test.each([
+    { host: 'vault.shop/p?token=hidden', recorded: 'vault.shop' },
+    { host: 'vault.shop#hidden', recorded: 'vault.shop' },
+    { host: 'vault.shop;k=hidden', recorded: 'vault.shop' },
+    { host: 'vault.shop%3Fhidden', recorded: 'vault.shop' },
+    { host: '[::1]:8443', recorded: '[::1]:8443' },
+  ])('host $host', ({ host, recorded }) => {
+    expect(read(write({ request: undefined, unreadable: { host } })).requestHost).toBe(recorded)
+  })
+
+  test('is recorded as far as it is one', () => {
+    const line = write({ request: undefined, unreadable: unread })
+    expect(line).not.toContain('hidden')
+    expect(read(line)).toMatchObject({ requestMethod: 'GET', requestHost: 'vault.shop' })
+  })
+
+  test.each(['Bearer hidden', 'session=hidden', 'https://u:hidden@h/', '-----BEGIN PRIVATE KEY-----'])(
+    'id %s',
+    (requestId) => {
+      expect(read(write({ request: request({ requestId }) })).requestId).toBe('[redacted]')
+    },
+  )
+
+  test.each(['5bd4b7a0-8e0a-4d53-8a9a-1f0f6e8f0001', 'r-1', 'trace:01.AB+x'])('id %s stays', (requestId) => {
+    expect(read(write({ request: request({ requestId }) })).requestId).toBe(requestId)
+  })
+})
+
 describe('hostile values give one line of JSON', () => {
   const huge = 'a'.repeat(64 * 1024)
   test.each([
@@ -204,7 +235,7 @@ describe('hostile values give one line of JSON', () => {
     expect(event).toMatchObject({
       userId: value,
       userRoles: [value],
-      requestId: value,
+      requestId: '[redacted]',
       requestHost: value,
       requestPath: value,
       requestMethod: value,
@@ -220,7 +251,8 @@ describe('hostile values give one line of JSON', () => {
     { name: 'surrogates the wrong way round', value: '\ude00\ud83d', read: '\ufffd\ufffd' },
     { name: 'high surrogate at the end', value: 'x\ud83d', read: 'x\ufffd' },
   ])('$name', ({ value, read: expected }) => {
-    expect(read(write({ request: request({ requestId: value }) })).requestId).toBe(expected)
+    const line = write({ request: request({ http: http({ host: value }) }) })
+    expect(read(line).requestHost).toBe(expected)
   })
 
   test('64 KiB values are cut and say so', () => {

@@ -40,7 +40,10 @@ function mayMount(): boolean {
   return effective !== undefined && ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n
 }
 
-const onOwnDisk = mayMount() ? describe : describe.skip
+const onOwnDisk = (name: string, tests: () => void): void => {
+  if (!mayMount()) throw new Error('these tests mount small disks: run them as root, or with CAP_SYS_ADMIN')
+  describe(name, tests)
+}
 
 onOwnDisk('a disk', () => {
   test.each(['Never', 'Interval', 'Always'] as const)(
@@ -67,10 +70,12 @@ onOwnDisk('a disk', () => {
       }
       await fill()
       expect(sink.figures()).toMatchObject({
-        pending: 400,
+        // Answers that wait for the disk get no room in memory while it is full.
+        pending: fsync === 'Always' ? expect.any(Number) : 400,
         lost: 0,
         problem: expect.stringContaining('ENOSPC'),
       })
+      expect(sink.hasRoom()).toBe(false)
       expect(problems).toHaveLength(1)
       const whileFull = await readAuditLog(folder, 'events')
       expect(whileFull.problems).toEqual([])

@@ -98,6 +98,12 @@ describe('found', () => {
     expect(finding?.subject).toEqual({ kind: 'user', id: 'alice', issuer: 'https://idp.example' })
   })
 
+  test('twenty targets, however slowly a caller got there', () => {
+    const steps = [4, 5, 6, 7, 8, 10, 12, 14, 17, 20]
+    const events = steps.flatMap((targets, step) => tries(step * 11 * MINUTE_MS, targets))
+    expect(brief(findingsOf(events, ONLY)).at(-1)).toMatch(/critical/i)
+  })
+
   test('the same in the next hour: the first did not become usual', () => {
     expect(findingsOf([...tries(0, 9), ...tries(HOUR_MS, 9)], ONLY)).toHaveLength(2)
   })
