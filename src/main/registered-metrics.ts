@@ -3,14 +3,16 @@ import type { AlertSinks } from './alert-sinks.js'
 import type { Expiries } from './expiries.js'
 import type { Feedback } from './feedback.js'
 import type { StateStore } from '../state/store.js'
-import type { Trail, TrailFigures } from '../audit/trail.js'
+import type { Trail } from '../audit/trail.js'
 import type { Metrics } from '../adapters/telemetry/metrics.js'
 import { PROCESS_METRICS } from '../adapters/telemetry/process-metrics.js'
 import type { LiveKeys } from './live-keys.js'
 import type { LiveSsf } from './live-ssf.js'
 import type { LiveTrust } from './live-trust.js'
 import type { LivePolicy } from './live-policy.js'
-import type { BundleHealth } from './trust-state.js'
+import { registerAuditMetrics } from './metrics/audit.js'
+import { registerResourceMetrics } from './metrics/resources.js'
+import { registerTrustMetrics } from './metrics/trust.js'
 import type { LiveVerifiers } from './verifiers.js'
 
 export type Measured = {
@@ -130,48 +132,6 @@ function registerLoad(metrics: Metrics, { deciding, connections }: Measured['loa
   })
 }
 
-function registerResourceMetrics(metrics: Metrics, figures: NonNullable<LivePolicy['resources']>): void {
-  metrics.register({
-    name: 'portcullis_policy_resources',
-    help: 'Custom resources whose newest version is in force (accepted), and where it is not (refused).',
-    type: 'gauge',
-    read: () => {
-      const { accepted, refused } = figures()
-      return [
-        { labels: { verdict: 'accepted' }, value: accepted },
-        { labels: { verdict: 'refused' }, value: refused },
-      ]
-    },
-  })
-  metrics.register({
-    name: 'portcullis_policy_unresolved',
-    help: 'Names in custom resources that nothing has: what they would open stays closed.',
-    type: 'gauge',
-    read: () => figures().unresolved,
-  })
-  metrics.register({
-    name: 'portcullis_policy_away_since_seconds',
-    help: 'Since when custom resources can not be followed, since the epoch; absent while they can.',
-    type: 'gauge',
-    read: () => {
-      const { awaySinceMs } = figures()
-      return awaySinceMs === undefined ? undefined : awaySinceMs / 1000
-    },
-  })
-  metrics.register({
-    name: 'portcullis_policy_statuses_waiting',
-    help: 'Statuses of custom resources that are to be written.',
-    type: 'gauge',
-    read: () => figures().statusesWaiting,
-  })
-  metrics.register({
-    name: 'portcullis_policy_status_failures_total',
-    help: 'Attempts to write the status of a custom resource that failed.',
-    type: 'counter',
-    read: () => figures().statusFailures,
-  })
-}
-
 function registerStateMetrics(metrics: Metrics, store: StateStore): void {
   const standings = ['current', 'last-known', 'unavailable'] as const
   metrics.register({
@@ -239,42 +199,6 @@ function registerFeedbackMetrics(metrics: Metrics, given: NonNullable<Feedback['
   })
 }
 
-/** Labels are the sinks of the configuration, by type and number. */
-function registerAuditMetrics(metrics: Metrics, trail: Pick<Trail, 'figures'>): void {
-  const ofSinks = (read: (figures: TrailFigures) => number) => () =>
-    [...trail.figures()].map(([sink, figures]) => ({ labels: { sink }, value: read(figures) }))
-  metrics.register({
-    name: 'portcullis_audit_written_total',
-    help: 'Security events that the sink has written.',
-    type: 'counter',
-    read: ofSinks(({ written }) => written),
-  })
-  metrics.register({
-    name: 'portcullis_audit_dropped_total',
-    help: 'Security events lost.',
-    type: 'counter',
-    read: ofSinks(({ dropped }) => dropped),
-  })
-  metrics.register({
-    name: 'portcullis_audit_refused_total',
-    help: 'Security events that could not be taken, whose calls were refused.',
-    type: 'counter',
-    read: ofSinks(({ refused }) => refused),
-  })
-  metrics.register({
-    name: 'portcullis_audit_pending',
-    help: 'Security events taken and not written yet.',
-    type: 'gauge',
-    read: ofSinks(({ pending }) => pending),
-  })
-  metrics.register({
-    name: 'portcullis_audit_problem',
-    help: '1 while something keeps the sink from writing; /readyz tells what.',
-    type: 'gauge',
-    read: ofSinks(({ problem }) => (problem === undefined ? 0 : 1)),
-  })
-}
-
 /** Labels are the issuers of transmitters in the configuration. */
 function registerSignalMetrics(metrics: Metrics, ssf: Pick<LiveSsf, 'health'>): void {
   const outcomes = ['accepted', 'ignored', 'repeated', 'refused', 'unavailable'] as const
@@ -296,67 +220,5 @@ function registerSignalMetrics(metrics: Metrics, ssf: Pick<LiveSsf, 'health'>): 
         labels: { transmitter },
         value: problem === undefined ? 0 : 1,
       })),
-  })
-}
-
-/** Labels are trust domains, agents and files of the configuration, never names out of certificates. */
-function registerTrustMetrics(metrics: Metrics, trust: LiveTrust): void {
-  const ofBundles = (read: (bundle: BundleHealth) => number | undefined) => () =>
-    trust.health().bundles.flatMap((bundle) => {
-      const value = read(bundle)
-      return value === undefined ? [] : [{ labels: { trust_domain: bundle.trustDomain }, value }]
-    })
-  metrics.register({
-    name: 'portcullis_trust_bundle_anchors',
-    help: 'Roots in the bundle in force; 0 where nobody of the trust domain is believed.',
-    type: 'gauge',
-    read: ofBundles(({ anchors }) => anchors),
-  })
-  metrics.register({
-    name: 'portcullis_trust_bundle_last_success_seconds',
-    help: 'When its source last gave a bundle that could be used, since the epoch.',
-    type: 'gauge',
-    read: ofBundles(({ lastSuccessMs }) => lastSuccessMs && lastSuccessMs / 1000),
-  })
-  metrics.register({
-    name: 'portcullis_trust_bundle_expiry_seconds',
-    help: 'When the first root of the bundle in force expires, since the epoch.',
-    type: 'gauge',
-    read: ofBundles(({ firstExpiryMs }) => firstExpiryMs && firstExpiryMs / 1000),
-  })
-  metrics.register({
-    name: 'portcullis_trust_bundle_sequence',
-    help: 'spiffe_sequence of the bundle in force.',
-    type: 'gauge',
-    read: ofBundles(({ sequence }) => sequence),
-  })
-  metrics.register({
-    name: 'portcullis_trust_problems',
-    help: 'Bundles, SPIFFE agents and revocation lists that are not as they should be; /readyz names them.',
-    type: 'gauge',
-    read: () => trust.health().problems.length,
-  })
-  metrics.register({
-    name: 'portcullis_own_svid_expiry_seconds',
-    help: 'When the own SVID from a SPIFFE agent expires, since the epoch.',
-    type: 'gauge',
-    read: () =>
-      trust
-        .health()
-        .agents.flatMap(({ target, svid }) =>
-          svid ? [{ labels: { agent: target }, value: svid.notAfterMs / 1000 }] : [],
-        ),
-  })
-  metrics.register({
-    name: 'portcullis_revocation_list_next_update_seconds',
-    help: 'When the first revocation list of a source expires, since the epoch; then it refuses everybody of its issuer.',
-    type: 'gauge',
-    read: () => {
-      const first = new Map<string, number>()
-      for (const { source, nextUpdateMs } of trust.health().lists) {
-        first.set(source, Math.min(first.get(source) ?? Infinity, nextUpdateMs))
-      }
-      return [...first].map(([source, nextUpdateMs]) => ({ labels: { source }, value: nextUpdateMs / 1000 }))
-    },
   })
 }

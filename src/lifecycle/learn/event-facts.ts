@@ -6,6 +6,7 @@ import { chooseEndpoint } from '../../segmentation/evaluate.js'
 import { type Facts, NO_DEVICE, NO_SESSION } from '../../segmentation/facts.js'
 import type { Matrix } from '../../segmentation/matrix.js'
 import { stripped } from '../../segmentation/route-index.js'
+import { SOMEBODY } from '../somebody.js'
 import type { TrafficEvent } from '../traffic.js'
 
 /**
@@ -97,24 +98,7 @@ function isUpgrade({ requestMethod, endpoint, fields }: TrafficEvent): boolean {
 
 function userOf({ userId, userIssuer, userRoles }: TrafficEvent): UserPrincipal | undefined {
   if (userId === undefined) return undefined
-  return {
-    issuer: userIssuer ?? '',
-    subject: userId,
-    email: undefined,
-    roles: userRoles,
-    scopes: [],
-    clientId: undefined,
-    deviceId: undefined,
-    deviceTrust: undefined,
-    riskScore: undefined,
-    mfaVerified: false,
-    sessionId: undefined,
-    acr: undefined,
-    amr: [],
-    authTimeMs: undefined,
-    zone: undefined,
-    claims: {},
-  }
+  return { ...SOMEBODY, issuer: userIssuer ?? '', subject: userId, roles: userRoles }
 }
 
 function textOf(value: unknown): string {

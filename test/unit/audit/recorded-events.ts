@@ -7,6 +7,7 @@ import { writeWithdrawal } from '../../../src/audit/withdrawal-event.js'
 import type { Decision } from '../../../src/decision/decision.js'
 import { HTTP_STATUS_OF_REASON, type RefusalReason } from '../../../src/decision/reason.js'
 import type { AccessRequest, HttpCall } from '../../../src/request/access-request.js'
+import { aUser } from '../../support/facts.js'
 
 export const NOW_MS = Date.UTC(2026, 2, 1, 12, 0, 0, 42)
 export const DECISION_ID = '0192f8e4-7c1a-7def-8a11-0123456789ab'
@@ -50,24 +51,17 @@ export const allow: Decision = {
     },
     verifiedBy: 'certificate',
   },
-  user: {
-    issuer: 'https://idp.example',
-    subject: 'alice',
-    email: undefined,
+  user: aUser({
     roles: ['payment-processor'],
-    scopes: [],
     clientId: 'web',
     deviceId: 'laptop-1',
     deviceTrust: 'high',
-    riskScore: undefined,
     mfaVerified: true,
     sessionId: 's-1',
     acr: 'mfa',
     amr: ['otp'],
     authTimeMs: NOW_MS,
-    zone: undefined,
-    claims: {},
-  },
+  }),
   obligations: ['read-only'],
   data: { name: 'restricted', level: 'Full', retention: '7y', alert: true },
   revision: 'cafe01',

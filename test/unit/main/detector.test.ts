@@ -86,7 +86,7 @@ test('an alert that can not be sent harms nobody', async () => {
 
 test('a decision that is none harms nobody', async () => {
   const { live, logged } = await open()
-  // @ts-expect-error A bug elsewhere.
+  // @ts-expect-error What the compiler refuses stands for a fault in whoever calls it.
   live.note({ ...decision(1), decision: undefined })
   expect(logged).toEqual(['error the detector failed'])
   await live.drain()

@@ -3,9 +3,9 @@ import { factsOfDecision } from '../../../../src/audit/anomaly/facts.js'
 import { readEvent } from '../../../../src/audit/anomaly/read-event.js'
 import { writeSecurityEvent } from '../../../../src/audit/security-event.js'
 import type { Decision } from '../../../../src/decision/decision.js'
-import type { UserPrincipal, WorkloadPrincipal } from '../../../../src/identity/principal.js'
+import type { WorkloadPrincipal } from '../../../../src/identity/principal.js'
 import { parseSpiffeId } from '../../../../src/identity/spiffe-id.js'
-import { aCall, NOW_MS } from '../../../support/facts.js'
+import { aCall, aUser, NOW_MS } from '../../../support/facts.js'
 
 function workload(name: string, via?: string): WorkloadPrincipal {
   const idOf = (text: string) => {
@@ -20,24 +20,7 @@ function workload(name: string, via?: string): WorkloadPrincipal {
   }
 }
 
-const user: UserPrincipal = {
-  issuer: 'https://idp.example',
-  subject: 'alice',
-  email: undefined,
-  roles: [],
-  scopes: [],
-  clientId: undefined,
-  deviceId: undefined,
-  deviceTrust: undefined,
-  riskScore: undefined,
-  mfaVerified: false,
-  sessionId: undefined,
-  acr: undefined,
-  amr: [],
-  authTimeMs: undefined,
-  zone: undefined,
-  claims: {},
-}
+const user = aUser()
 
 const allow: Decision = {
   outcome: 'allow',
