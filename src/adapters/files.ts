@@ -49,6 +49,17 @@ function reasonOf(error: unknown): string {
   }
 }
 
+/** How many bytes they have together, as far as they can be looked at. */
+export async function sizeOfFiles(paths: readonly string[]): Promise<number> {
+  let bytes = 0
+  for (const path of paths) {
+    bytes += await stat(path)
+      .then(({ size }) => size)
+      .catch(() => 0)
+  }
+  return bytes
+}
+
 export type ListedFiles =
   { readonly ok: true; readonly files: readonly string[] } | { readonly ok: false; readonly problem: string }
 

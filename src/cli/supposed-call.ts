@@ -162,7 +162,7 @@ export function refuseUsage(problem: string, io: CliIo): void {
 function hintAtName(
   flag: string,
   name: string | undefined,
-  services: ReadonlyMap<string, unknown>,
+  services: { has(name: string): boolean; keys(): Iterable<string> },
   io: CliIo,
 ): void {
   if (name === undefined || services.has(name) || name.startsWith('spiffe:')) return

@@ -14,6 +14,7 @@ import type { StateStore } from '../state/store.js'
 import { devicesPort } from './admin/devices.js'
 import { logLevelPort } from './admin/log-level.js'
 import { grantsPort } from './admin/grants.js'
+import { inTurns } from './in-turns.js'
 import { checkGrantTarget, explainPort, matrixAnswer, policyPort } from './admin/policy-views.js'
 import { reviewPort } from './admin/review.js'
 import { sessionsPort } from './admin/sessions.js'
@@ -150,7 +151,7 @@ function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): Ad
       defaultIssuer,
       nowMs,
     }),
-    matrix: async () => Promise.resolve(found(matrixAnswer(current()))),
+    matrix: async () => found(await inTurns(matrixAnswer(current()))),
     policy: policyPort(policy),
     grants: grantsPort({
       store,

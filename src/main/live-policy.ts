@@ -1,13 +1,23 @@
-import { listPolicyFiles, readFileBounded } from '../adapters/files.js'
+import { listPolicyFiles, sizeOfFiles } from '../adapters/files.js'
 import { plannedSinks } from '../config/audit.js'
 import type { Config } from '../config/config.js'
-import { loadPolicy, type LoadedPolicy, type LoadOptions, type Policy } from '../policy/load-policy.js'
+import { loadPolicyInSteps, type LoadOptions, type Policy } from '../policy/load-policy.js'
+import { openPolicyInSteps } from '../policy/packed-policy.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
+import { inTurns } from './in-turns.js'
 import { openResources } from './live-resources.js'
 import { type Log, StartFailure } from './log.js'
+import { readPolicyFiles, unreadable } from './policy-files.js'
+import { readPolicyInThread } from './policy-thread.js'
 import { watched } from './watched.js'
 
-const MAX_FILE_BYTES = 16 * 1024 * 1024
+/** A larger policy is read by another thread; a smaller one is read between calls sooner than a thread begins. */
+const LARGE_BYTES = 256 * 1024
+
+/** What is in a directory, made ready to decide. */
+type Read =
+  | { readonly ok: true; readonly policy: Policy; readonly warnings: readonly Problem[] }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** What the policy is loaded into. */
 export type PolicySurroundings = Omit<LoadOptions, 'directory'>
@@ -71,12 +81,13 @@ function surroundingsOf({
 }
 
 async function openFiles(directory: string, place: PolicyPlace, log: Log): Promise<LivePolicy> {
+  const closing = new AbortController()
   let current: Policy | undefined
   let loadedAtMs = 0
   let refusedReading: LivePolicy['refused']
   let lastProblems: readonly string[] = []
   const read = async (): Promise<void> => {
-    const loaded = await load(directory, surroundingsOf(place))
+    const loaded = await load(directory, surroundingsOf(place), closing.signal)
     if (!loaded.ok) {
       const problems = loaded.problems.map(formatProblem)
       if (!current) throw new StartFailure(problems)
@@ -114,32 +125,23 @@ async function openFiles(directory: string, place: PolicyPlace, log: Log): Promi
       return lastProblems
     },
     resources: undefined,
-    close: () => reading.close(),
+    close: () => {
+      reading.close()
+      closing.abort()
+    },
   }
 }
 
-async function load(directory: string, surroundings: PolicySurroundings): Promise<LoadedPolicy> {
+async function load(directory: string, surroundings: PolicySurroundings, signal: AbortSignal): Promise<Read> {
+  const options = { ...surroundings, directory }
   const listed = await listPolicyFiles(directory)
-  if (!listed.ok) return refused([listed.problem])
-  const files = []
-  const problems = []
-  for (const path of listed.files) {
-    const read = await readFileBounded(path, MAX_FILE_BYTES)
-    if (read.ok) files.push({ file: path, text: read.bytes })
-    else problems.push(read.problem)
+  if (!listed.ok) return unreadable([listed.problem])
+  if ((await sizeOfFiles(listed.files)) > LARGE_BYTES) {
+    const read = await readPolicyInThread(options, signal)
+    if (!read.ok) return read
+    const policy = await inTurns(openPolicyInSteps(read.packed, options))
+    return { ok: true, policy, warnings: read.packed.warnings }
   }
-  if (problems.length > 0) return refused(problems)
-  return loadPolicy(files, { ...surroundings, directory })
-}
-
-function refused(messages: readonly string[]): LoadedPolicy {
-  return {
-    ok: false,
-    problems: messages.map((message) => ({
-      severity: 'error',
-      code: 'unreadable',
-      message,
-      position: undefined,
-    })),
-  }
+  const read = await readPolicyFiles(listed.files)
+  return read.ok ? inTurns(loadPolicyInSteps(read.files, options)) : read
 }

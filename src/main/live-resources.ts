@@ -5,9 +5,10 @@ import { ofKubeconfig } from '../adapters/kubernetes/kubeconfig.js'
 import type { KubernetesPolicyConfig } from '../config/policy.js'
 import type { Policy } from '../policy/load-policy.js'
 import { keyOf, type Resource } from '../policy/resources/resource.js'
-import { type InForce, settle, type Verdict } from '../policy/resources/settle.js'
+import { type InForce, settleInSteps, type Verdict } from '../policy/resources/settle.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
 import { FollowedKinds } from './followed-kinds.js'
+import { inTurns } from './in-turns.js'
 import type { LivePolicy, PolicySurroundings } from './live-policy.js'
 import { type Log, messageOf, StartFailure } from './log.js'
 import { StatusWriter } from './status-writer.js'
@@ -50,7 +51,7 @@ export async function openResources(
 
 class LiveResources implements LivePolicy {
   readonly #client: ApiClient
-  readonly #options: PolicySurroundings & Pick<KubernetesPolicyConfig, 'grants'>
+  readonly #options: PolicySurroundings & Pick<KubernetesPolicyConfig, 'grants' | 'writesStatuses'>
   readonly #log: Log
   readonly #times: ResourceTimes
   readonly #followed: FollowedKinds
@@ -66,6 +67,10 @@ class LiveResources implements LivePolicy {
   #firstChangeMs: number | undefined
   #lastTookMs = 0
   #lastEndMs = 0
+  #making = false
+  /** A change came due while the policy was being made. */
+  #again = false
+  #closed = false
   #started: { readonly done: () => void } | undefined
 
   constructor(
@@ -76,7 +81,7 @@ class LiveResources implements LivePolicy {
     times: ResourceTimes,
   ) {
     this.#client = client
-    this.#options = { ...surroundings, grants: config.grants }
+    this.#options = { ...surroundings, grants: config.grants, writesStatuses: config.writesStatuses }
     this.#log = log
     this.#times = times
     this.#statuses = new StatusWriter(client, log, { nowMs: Date.now, random: Math.random })
@@ -144,6 +149,7 @@ class LiveResources implements LivePolicy {
   }
 
   close(): void {
+    this.#closed = true
     clearTimeout(this.#timer)
     this.#followed.close()
     this.#statuses.close()
@@ -160,32 +166,44 @@ class LiveResources implements LivePolicy {
     const waitMs = Math.max(settleMs, Math.min(mostSettleMs, restOfPauseMs))
     const restMs = this.#firstChangeMs + mostSettleMs - nowMs
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#make(), Math.max(0, Math.min(waitMs, restMs)))
+    this.#timer = setTimeout(() => void this.#make(), Math.max(0, Math.min(waitMs, restMs)))
   }
 
-  #make(): void {
+  /** Never rejects. What changes while it is under way is looked at once it is done. */
+  async #make(): Promise<void> {
+    if (this.#making) {
+      this.#again = true
+      return
+    }
     this.#firstChangeMs = undefined
     if (!this.#followed.isListed) return
+    this.#making = true
     const beganMs = performance.now()
     try {
-      this.#settle()
+      await this.#settle()
     } catch (error) {
       const message = `making the policy failed: ${messageOf(error)}`
       this.#refuse([{ severity: 'error', code: 'internal-error', message, position: undefined }])
     }
     this.#lastEndMs = performance.now()
     this.#lastTookMs = this.#lastEndMs - beganMs
+    this.#making = false
     this.#started?.done()
+    if (this.#again && !this.#closed) {
+      this.#again = false
+      this.#changed()
+    }
   }
 
-  #settle(): void {
+  async #settle(): Promise<void> {
     const resources = this.#followed.resources()
     const madeOf = fingerprint(resources)
     if (this.#policy && madeOf === this.#madeOf) {
       this.#refreshVerdicts(resources)
       return
     }
-    const settled = settle(resources, this.#inForce, this.#options)
+    const settled = await inTurns(settleInSteps(resources, this.#inForce, this.#options))
+    if (this.#closed) return
     if (!settled.ok) {
       this.#refuse(settled.problems)
       return
@@ -211,7 +229,7 @@ class LiveResources implements LivePolicy {
     const problems = settled.verdicts.flatMap((verdict) => verdict.problems)
     if (problems.length > 0) this.#refuse(problems)
     else this.#refused = undefined
-    this.#statuses.tell(this.#verdicts, policy.revision)
+    this.#tellStatuses(policy.revision)
   }
 
   /** Only statuses are other than they were. */
@@ -221,7 +239,11 @@ class LiveResources implements LivePolicy {
       const resource = newest.get(keyOf(verdict.resource)) ?? verdict.resource
       return resource === verdict.resource ? verdict : Object.assign({}, verdict, { resource })
     })
-    this.#statuses.tell(this.#verdicts, this.current.revision)
+    this.#tellStatuses(this.current.revision)
+  }
+
+  #tellStatuses(revision: string): void {
+    if (this.#options.writesStatuses) this.#statuses.tell(this.#verdicts, revision)
   }
 
   #refuse(problems: readonly Problem[]): void {

@@ -1,16 +1,15 @@
 import { formatPosition, type Pointer, type Problem, sortProblems } from '../schema/problem.js'
-import { compileData } from '../data/compile-data.js'
+import { finish, type Steps } from '../schema/steps.js'
 import type { DataPolicies } from '../data/data-policy.js'
-import { compileDevices } from '../device/compile-device.js'
 import type { DevicePolicy } from '../device/device-policy.js'
-import { compileRisk } from '../risk/compile-risk.js'
 import type { RiskPolicy } from '../risk/risk-policy.js'
-import { compileMatrix } from '../segmentation/compile.js'
+import type { Claims } from '../segmentation/claims.js'
+import { compileMatrixInSteps } from '../segmentation/compile.js'
 import { Directory, type Surroundings } from '../segmentation/directory.js'
 import { isLinkProblem, isLinkToOthers, type Missing } from '../segmentation/links.js'
 import type { Matrix } from '../segmentation/matrix.js'
 import type { AdaptivePolicy } from '../session/adaptive-policy.js'
-import { type AdaptiveDocument, compileAdaptive } from '../session/compile-adaptive.js'
+import { compileClassifications, compileRest, type Written, type WrittenDocument } from './compile-rest.js'
 import { encryptionProblems, type PlannedSink } from './encryption-problems.js'
 import { type PolicyDocument, type PolicyFile, type ReadDocuments, readDocuments } from './read-documents.js'
 import { revisionOf } from './revision.js'
@@ -45,6 +44,8 @@ export type LoadedPolicy =
       readonly warnings: readonly Problem[]
       /** As they were written, with the place of every part. */
       readonly sources: readonly PolicyDocument[]
+      /** What the services are found by, in the order of the matrix. */
+      readonly claims: readonly Claims[]
       /** Names that nothing has, where that closes what they would open; empty for files, of which they are errors. */
       readonly unresolved: readonly Problem[]
     }
@@ -56,12 +57,17 @@ export type LoadedPolicy =
  * all errors are told at once. No document at all is an error too: it would deny every call.
  */
 export function loadPolicy(files: readonly PolicyFile[], options: LoadOptions): LoadedPolicy {
-  const read = readDocuments(files)
+  return finish(loadPolicyInSteps(files, options))
+}
+
+/** The same in steps of about a document, for where calls are to be answered meanwhile. */
+export function* loadPolicyInSteps(files: readonly PolicyFile[], options: LoadOptions): Steps<LoadedPolicy> {
+  const read = yield* readDocuments(files)
   const problems = [...read.problems]
   if (read.documents.length === 0 && problems.length === 0) problems.push(nothingFound(files))
   const nameOf = relativeTo(options.directory)
-  const revision = revisionOf(files.map(({ file, text }) => ({ file: nameOf(file), text })))
-  return linkPolicy({ ...read, problems }, options, { revision, nameOf, missing: 'Refused' })
+  const revision = yield* revisionOf(files.map(({ file, text }) => ({ file: nameOf(file), text })))
+  return yield* linkPolicy({ ...read, problems }, options, { revision, nameOf, missing: 'Refused' })
 }
 
 export type Linking = {
@@ -72,11 +78,11 @@ export type Linking = {
 }
 
 /** Links and compiles documents that fit their schemas. */
-export function linkPolicy(
+export function* linkPolicy(
   { documents, problems: unreadable, incomplete: partial }: ReadDocuments,
   options: LoadOptions,
   { revision, nameOf, missing }: Linking,
-): LoadedPolicy {
+): Steps<LoadedPolicy> {
   const problems = [...unreadable]
   const unresolved: Problem[] = []
   const tell: Tell = (problem, pointer) => {
@@ -84,13 +90,12 @@ export function linkPolicy(
     // While a document is unreadable, the absence of what it may define says nothing.
     else if (!partial || !isLinkProblem(problem.code)) problems.push(problem)
   }
-  const about = (document: PolicyDocument): Written => writtenBy(document, nameOf, tell)
-  const classifications = compileData(
-    documents.flatMap((document) =>
-      document.kind === 'DataPolicy' ? [{ ...pick(document), ...about(document) }] : [],
-    ),
-  )
-  const matrix = compileMatrix({
+  const written = documents.map((document): WrittenDocument => ({
+    ...document,
+    ...writtenBy(document, nameOf, tell),
+  }))
+  const classifications = compileClassifications(written)
+  const matrix = yield* compileMatrixInSteps({
     documents: documents.flatMap((document, index) =>
       document.kind === 'ServicePolicy' || document.kind === 'BaselinePolicy'
         ? [{ ...document, index, sourceOf: sourceOf(document, nameOf) }]
@@ -106,29 +111,15 @@ export function linkPolicy(
     : matrix.problems) {
     tell({ severity, code, message, position: documents[document]?.source.positionOf(pointer) }, pointer)
   }
+  yield
   const directory = directoryOf(documents, options, classifications)
-  const adaptive = compileAdaptive(
-    documents.flatMap((document) =>
-      document.kind === 'AdaptivePolicy' ? [{ ...pick(document), ...about(document) }] : [],
-    ),
-    directory,
-  )
-  const risk = compileRisk(
-    documents.flatMap((document) =>
-      document.kind === 'RiskPolicy' ? [{ ...pick(document), ...about(document) }] : [],
-    ),
-  )
-  const device = compileDevices(
-    documents.flatMap((document) =>
-      document.kind === 'DevicePolicy' ? [{ ...pick(document), ...about(document) }] : [],
-    ),
-    directory,
-    options.hasDevices,
-  )
+  yield
+  const { adaptive, risk, device } = compileRest(written, directory, options.hasDevices)
   problems.push(...encryptionProblems(documents, options.auditSinks))
   if (!matrix.ok || problems.some(({ severity }) => severity === 'error')) {
     return { ok: false, problems: sortProblems(problems) }
   }
+  const warnings = yield* policyWarnings(documents)
   return {
     ok: true,
     policy: {
@@ -143,8 +134,9 @@ export function linkPolicy(
       inert: [...adaptive.inert, ...device.inert],
     },
     sources: documents,
+    claims: matrix.claims,
     unresolved: sortProblems(unresolved),
-    warnings: sortProblems([...problems, ...policyWarnings(documents)]),
+    warnings: sortProblems([...problems, ...warnings]),
   }
 }
 
@@ -158,23 +150,20 @@ function nothingFound(files: readonly PolicyFile[]): Problem {
   return { severity: 'error', code: 'no-policy', message, position: undefined }
 }
 
-type NameOf = (file: string) => string
+export type NameOf = (file: string) => string
 
-function relativeTo(directory: string | undefined): NameOf {
+export function relativeTo(directory: string | undefined): NameOf {
   if (directory === undefined) return (file) => file
   const prefix = directory.endsWith('/') ? directory : `${directory}/`
   return (file) => (file.startsWith(prefix) ? file.slice(prefix.length) : file)
 }
 
-function sourceOf({ source }: PolicyDocument, nameOf: NameOf): AdaptiveDocument['sourceOf'] {
+export function sourceOf({ source }: PolicyDocument, nameOf: NameOf): Written['sourceOf'] {
   return (pointer) => {
     const position = source.positionOf(pointer)
     return formatPosition({ ...position, file: nameOf(position.file) })
   }
 }
-
-/** Where a document's parts are written, and where its faults go. */
-type Written = Pick<AdaptiveDocument, 'sourceOf' | 'report'>
 
 function writtenBy(document: PolicyDocument, nameOf: NameOf, tell: Tell): Written {
   return {
@@ -184,14 +173,8 @@ function writtenBy(document: PolicyDocument, nameOf: NameOf, tell: Tell): Writte
   }
 }
 
-function pick<Document extends { readonly metadata: unknown; readonly spec: unknown }>({
-  metadata,
-  spec,
-}: Document): Pick<Document, 'metadata' | 'spec'> {
-  return { metadata, spec }
-}
-
-function usesGrants({ grantOnlyRoles }: Matrix, classifications: DataPolicies): boolean {
+/** Whether any part of a policy asks for a grant. */
+export function usesGrants({ grantOnlyRoles }: Matrix, classifications: DataPolicies): boolean {
   const approved = [...classifications.values()].some(({ access }) =>
     access.some(({ needsApproval }) => needsApproval),
   )

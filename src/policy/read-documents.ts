@@ -2,7 +2,8 @@ import type { Static, TSchema } from '@sinclair/typebox'
 import { nearestName } from '../schema/nearest-name.js'
 import type { Pointer, Problem } from '../schema/problem.js'
 import { matchesShape, shapeFindings, valueAt } from '../schema/shape.js'
-import { parseYamlDocuments, type SourcedDocument } from '../schema/strict-yaml.js'
+import type { Steps } from '../schema/steps.js'
+import { parseYamlDocumentsInSteps, type SourcedDocument } from '../schema/strict-yaml.js'
 import { BaselinePolicySchema } from '../segmentation/baseline-policy.js'
 import { ServicePolicySchema } from '../segmentation/service-policy.js'
 import { API_VERSION } from '../segmentation/vocabulary.js'
@@ -34,18 +35,19 @@ export type ReadDocuments = {
 
 /**
  * Reads the policy documents of files, in the order of their names. Documents of foreign API groups are left
- * out; everything else that is not a sound document of ours is a problem.
+ * out; everything else that is not a sound document of ours is a problem. A document a step.
  */
-export function readDocuments(files: readonly PolicyFile[]): ReadDocuments {
+export function* readDocuments(files: readonly PolicyFile[]): Steps<ReadDocuments> {
   const documents: PolicyDocument[] = []
   const problems: Problem[] = []
   let incomplete = false
   const sorted = [...files].sort((a, b) => (a.file < b.file ? -1 : Number(a.file > b.file)))
   for (const { file, text } of sorted) {
-    const parsed = parseYamlDocuments(file, text)
+    const parsed = yield* parseYamlDocumentsInSteps(file, text)
     problems.push(...parsed.problems)
     incomplete ||= parsed.problems.length > 0
     for (const source of parsed.documents) {
+      yield
       const read = readDocument(source)
       if (read === undefined) continue
       problems.push(...read.problems)

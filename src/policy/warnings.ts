@@ -1,4 +1,5 @@
 import type { Pointer, Problem } from '../schema/problem.js'
+import type { Steps } from '../schema/steps.js'
 import type { PolicyDocument } from './read-documents.js'
 
 type ServiceDocument = Extract<PolicyDocument, { kind: 'ServicePolicy' }>
@@ -25,10 +26,11 @@ type Node = {
  * What is sound and yet probably not meant: edges that only one side declares, endpoints that nobody can call
  * or anybody can, patterns wider than a review sees. For documents that compiled.
  */
-export function policyWarnings(documents: readonly PolicyDocument[]): Problem[] {
+export function* policyWarnings(documents: readonly PolicyDocument[]): Steps<Problem[]> {
   const warnings: Problem[] = []
-  const nodes = readNodes(documents)
+  const nodes = yield* readNodes(documents)
   for (const node of nodes.values()) {
+    yield
     const warn = (pointer: Pointer, message: string, code: string): void => {
       const position = node.document.source.positionOf(pointer)
       warnings.push({ severity: 'warning', code, message, position })
@@ -43,7 +45,7 @@ export function policyWarnings(documents: readonly PolicyDocument[]): Problem[] 
 
 type Warn = (pointer: Pointer, message: string, code: string) => void
 
-function readNodes(documents: readonly PolicyDocument[]): ReadonlyMap<string, Node> {
+function* readNodes(documents: readonly PolicyDocument[]): Steps<ReadonlyMap<string, Node>> {
   const nodes = new Map<string, Node>()
   for (const document of documents) {
     if (document.kind !== 'ServicePolicy') continue
@@ -52,9 +54,11 @@ function readNodes(documents: readonly PolicyDocument[]): ReadonlyMap<string, No
     const node = { id, namespace, document, named: new Map(), unnamed: new Set<string>(), called: new Map() }
     nodes.set(id, node)
     readRules(node)
+    yield
   }
   const reaches = new SharedReaches()
   for (const { id, namespace, document } of nodes.values()) {
+    yield
     for (const { service, endpoints } of document.spec.calls ?? []) {
       const called = nodes.get(qualified(service, namespace))?.called
       called?.set(id, joined(called, id, endpoints && reaches.of(endpoints)))

@@ -1,5 +1,6 @@
 import { readPlainScalar } from './plain-scalar.js'
 import { MAX_DEPTH, type Place } from './plain-value.js'
+import { finish, type Steps } from './steps.js'
 
 export type SimpleDocument = { readonly value: unknown; readonly place: Place }
 type Found = SimpleDocument
@@ -21,7 +22,12 @@ const [OPEN_LIST, BACKSLASH, CLOSE_LIST, OPEN_MAP, CLOSE_MAP] = [91, 92, 93, 123
  * read it gives with the values and offsets of the whole reader, about ten times as fast.
  */
 export function readSimpleYaml(text: string): SimpleDocument[] | undefined {
-  return NOT_SIMPLE.test(text) ? undefined : new SimpleReader(text).read()
+  return finish(readSimpleYamlInSteps(text))
+}
+
+/** The same, a document a step. */
+export function* readSimpleYamlInSteps(text: string): Steps<SimpleDocument[] | undefined> {
+  return NOT_SIMPLE.test(text) ? undefined : yield* new SimpleReader(text).read()
 }
 
 class SimpleReader {
@@ -35,7 +41,7 @@ class SimpleReader {
     this.#text = text
   }
 
-  read(): SimpleDocument[] | undefined {
+  *read(): Steps<SimpleDocument[] | undefined> {
     const documents: SimpleDocument[] = []
     let line = 0
     while (line < this.#text.length) {
@@ -45,6 +51,7 @@ class SimpleReader {
         const found = this.#block(0)
         if (!found || this.#indent >= 0) return undefined
         documents.push(found)
+        yield
       }
       if (this.#at >= this.#text.length) break
       // At a `---`.

@@ -3,8 +3,9 @@ import type { CST, Document, Node, YAMLParseError } from 'yaml'
 import type { Pointer, Position, Problem } from './problem.js'
 import { MAX_DEPTH, PlainReader } from './plain-value.js'
 import type { Place, Report } from './plain-value.js'
-import { readSimpleYaml } from './simple-yaml.js'
+import { readSimpleYamlInSteps } from './simple-yaml.js'
 import { DEFAULT_MAX_BYTES, LineIndex, decodeText, hiddenCharacters } from './source-text.js'
+import { finish, type Steps } from './steps.js'
 
 /** A value together with where its parts were written, as far as that is known. */
 export interface SourcedValue {
@@ -44,6 +45,15 @@ export function parseYamlDocuments(
   source: string | Uint8Array,
   options: { readonly maxBytes?: number } = {},
 ): ParsedYaml {
+  return finish(parseYamlDocumentsInSteps(file, source, options))
+}
+
+/** The same, a document a step. */
+export function* parseYamlDocumentsInSteps(
+  file: string,
+  source: string | Uint8Array,
+  options: { readonly maxBytes?: number } = {},
+): Steps<ParsedYaml> {
   const decoded = decodeText(file, source, options.maxBytes ?? DEFAULT_MAX_BYTES)
   if ('problem' in decoded) return { documents: [], problems: [decoded.problem] }
   const { text } = decoded
@@ -66,13 +76,15 @@ export function parseYamlDocuments(
   const documents: SourcedDocument[] = []
   if (problems.length > 0) return { documents, problems }
 
-  const simple = readSimpleYaml(text)
+  yield
+  const simple = yield* readSimpleYamlInSteps(text)
   if (simple) {
     for (const { value, place } of simple)
       documents.push(new ParsedDocument(value, file, place, lines, reported))
     return { documents, problems }
   }
   for (const document of compose(text, report)) {
+    yield
     const sound = reportSyntax(document, text, report)
     if (problems.length >= MAX_PROBLEMS) break
     if (isEmpty(document)) continue

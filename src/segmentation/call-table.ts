@@ -1,29 +1,54 @@
+import type { Steps } from '../schema/steps.js'
+
 /** Which service calls which, and through which endpoints, in the fewest bytes: rows of ascending targets. */
 export class CallTable {
   /** Row of caller n: from offsets[n] to offsets[n + 1]. */
-  readonly #offsets: Int32Array
-  readonly #targets: Int32Array
+  readonly #offsets: Int32Array<ArrayBuffer>
+  readonly #targets: Int32Array<ArrayBuffer>
   /** Of each edge, its list of endpoints; 0: every endpoint. */
-  readonly #limits: Uint32Array
+  readonly #limits: Uint32Array<ArrayBuffer>
   readonly #lists: readonly (readonly number[])[]
 
-  constructor(rows: readonly CallRow[]) {
+  private constructor(
+    offsets: Int32Array<ArrayBuffer>,
+    targets: Int32Array<ArrayBuffer>,
+    limits: Uint32Array<ArrayBuffer>,
+    lists: readonly (readonly number[])[],
+  ) {
+    this.#offsets = offsets
+    this.#targets = targets
+    this.#limits = limits
+    this.#lists = lists
+  }
+
+  /** One row for each service, in their order; a row a step. */
+  static *of(rows: readonly CallRow[]): Steps<CallTable> {
     const edges = rows.reduce((sum, row) => sum + row.size, 0)
-    this.#offsets = new Int32Array(rows.length + 1)
-    this.#targets = new Int32Array(edges)
-    this.#limits = new Uint32Array(edges)
+    const offsets = new Int32Array(rows.length + 1)
+    const targets = new Int32Array(edges)
+    const limits = new Uint32Array(edges)
     const lists: (readonly number[])[] = [[]]
     const known = new Map<string, number>()
     let at = 0
     for (const [caller, row] of rows.entries()) {
       for (const target of Array.from(row.keys()).sort((a, b) => a - b)) {
-        this.#targets[at] = target
-        this.#limits[at] = limitOf(row.get(target), lists, known)
+        targets[at] = target
+        limits[at] = limitOf(row.get(target), lists, known)
         at++
       }
-      this.#offsets[caller + 1] = at
+      offsets[caller + 1] = at
+      yield
     }
-    this.#lists = lists
+    return new CallTable(offsets, targets, limits, lists)
+  }
+
+  static unpack({ offsets, targets, limits, lists }: PackedCalls): CallTable {
+    return new CallTable(offsets, targets, limits, lists)
+  }
+
+  /** Shares its memory. */
+  pack(): PackedCalls {
+    return { offsets: this.#offsets, targets: this.#targets, limits: this.#limits, lists: this.#lists }
   }
 
   get edges(): number {
@@ -65,6 +90,14 @@ export class CallTable {
   targetsOf(caller: number): Int32Array {
     return this.#targets.subarray(this.#offsets[caller], this.#offsets[caller + 1])
   }
+}
+
+/** The table as plain data. */
+export type PackedCalls = {
+  readonly offsets: Int32Array<ArrayBuffer>
+  readonly targets: Int32Array<ArrayBuffer>
+  readonly limits: Uint32Array<ArrayBuffer>
+  readonly lists: readonly (readonly number[])[]
 }
 
 /** By target: the endpoints it is called through, or undefined for every one. */

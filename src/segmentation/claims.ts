@@ -1,5 +1,6 @@
 import { parseSpiffeId, type SpiffeId } from '../identity/spiffe-id.js'
 import type { Pointer } from '../schema/problem.js'
+import type { Steps } from '../schema/steps.js'
 import type { Directory } from './directory.js'
 import { hint } from './directory.js'
 import type { Draft } from './draft.js'
@@ -19,10 +20,12 @@ export type Claims = {
 const HOST = /^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/
 
 /** Reads what the documents claim and reports what two of them claim. Source: FORMATS 1, rule 4. */
-export function readClaims(drafts: readonly Draft[], directory: Directory): Claims[] {
+export function* readClaims(drafts: readonly Draft[], directory: Directory): Steps<Claims[]> {
   const owners = new IdentityTrie<Draft>()
   const routeOwners = new RouteIndex<Draft>()
-  return drafts.map((draft) => {
+  const claims: Claims[] = []
+  for (const draft of drafts) {
+    yield
     const identities: SpiffeId[] = []
     const patterns: IdentityPattern[] = []
     const claim = (pattern: IdentityPattern, exact: boolean, at: Pointer): void => {
@@ -43,8 +46,9 @@ export function readClaims(drafts: readonly Draft[], directory: Directory): Clai
       const pattern = parseIdentity(text, at, directory, draft.report)
       if (pattern) claim({ text, trustDomain: pattern.trustDomain, path: pattern.path }, pattern.exact, at)
     }
-    return { identities, patterns, routes: readRoutes(draft, routeOwners) }
-  })
+    claims.push({ identities, patterns, routes: readRoutes(draft, routeOwners) })
+  }
+  return claims
 }
 
 function serviceAccounts(draft: Draft, localTrustDomain: string): { id: SpiffeId; at: Pointer }[] {

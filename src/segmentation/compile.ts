@@ -1,18 +1,16 @@
 import { type CallRow, CallTable } from './call-table.js'
 import { type Claims, readClaims } from './claims.js'
 import { BaselineOf, compileBaseline, readDefaults, type ReportFor } from './compile-baseline.js'
-import { compileEndpoints } from './compile-endpoints.js'
 import type { BaselineDocument, CompileProblem, PolicyDocument, ServiceDocument } from './compile-problem.js'
-import { checkOpenEndpoints, compileForbids, compileRules, indexRules } from './compile-rules.js'
+import { compileService, draftOf, idOf } from './compile-service.js'
 import type { CompiledService } from './compiled.js'
 import { type DataPolicyNames, Directory, type Surroundings, hint } from './directory.js'
 import type { Draft } from './draft.js'
-import { indexEndpoints, indexEndpointsFolded, NO_ENDPOINTS } from './endpoint-index.js'
 import { IdentityTrie } from './identity-trie.js'
 import { isLinkToOthers, type Missing } from './links.js'
 import type { Matrix } from './matrix.js'
 import { RouteIndex } from './route-index.js'
-import { flatText } from './flat-text.js'
+import { finish, type Steps } from '../schema/steps.js'
 
 export type { CompileProblem, PolicyDocument } from './compile-problem.js'
 export { identitiesOf, serviceOfIdentity } from './service-identity.js'
@@ -27,17 +25,26 @@ export type MatrixInput = Surroundings & {
 }
 
 export type CompiledMatrix =
-  | { readonly ok: true; readonly matrix: Matrix; readonly warnings: readonly CompileProblem[] }
+  | {
+      readonly ok: true
+      readonly matrix: Matrix
+      /** Of the services in their order. */
+      readonly claims: readonly Claims[]
+      readonly warnings: readonly CompileProblem[]
+    }
   /** At least one error, and every warning. */
   | { readonly ok: false; readonly problems: readonly CompileProblem[] }
-
-const NO_LABELS: ReadonlyMap<string, string> = new Map()
 
 /**
  * Compiles documents that fit their schemas into the matrix, or tells everything that is wrong with them
  * at once: there is no matrix of a part of the documents.
  */
 export function compileMatrix(input: MatrixInput): CompiledMatrix {
+  return finish(compileMatrixInSteps(input))
+}
+
+/** The same, a service a step. */
+export function* compileMatrixInSteps(input: MatrixInput): Steps<CompiledMatrix> {
   const problems: CompileProblem[] = []
   const reporter =
     (severity: CompileProblem['severity']): ReportFor =>
@@ -58,18 +65,26 @@ export function compileMatrix(input: MatrixInput): CompiledMatrix {
     (document): document is BaselineDocument => document.kind === 'BaselinePolicy',
   )
   const defaults = readDefaults(baselines, errors)
-  const drafts = readDrafts(input.documents, directory, defaults, errors, warnings)
-  const claims = readClaims(drafts, directory)
+  const drafts = yield* readDrafts(input.documents, directory, defaults, errors, warnings)
+  const claims = yield* readClaims(drafts, directory)
   const baselineRules = compileBaseline(baselines, directory, errors)
   const baselineOf = new BaselineOf(baselineRules)
-  const services = drafts.map((draft, at) =>
-    compileService(draft, claims[at], directory, baselineOf, defaults),
-  )
-  const calls = new CallTable(drafts.map((draft) => readCalls(draft, drafts, directory)))
+  const services: CompiledService[] = []
+  for (const [at, draft] of drafts.entries()) {
+    services.push(compileService(draft, claims[at], directory, baselineOf, defaults))
+    yield
+  }
+  const rows: CallRow[] = []
+  for (const draft of drafts) {
+    rows.push(readCalls(draft, drafts, directory))
+    yield
+  }
+  const calls = yield* CallTable.of(rows)
 
   if (problems.some(({ severity }) => severity === 'error')) return { ok: false, problems }
   const count = (list: (service: CompiledService) => readonly unknown[]): number =>
     services.reduce((sum, service) => sum + list(service).length, 0)
+  const byClaims = yield* indexClaims(services, claims)
   const matrix: Matrix = {
     revision: input.revision,
     localTrustDomain: input.localTrustDomain,
@@ -84,25 +99,24 @@ export function compileMatrix(input: MatrixInput): CompiledMatrix {
       forbids: count(({ forbids }) => forbids) + baselineRules.forbid.length,
     },
     calls,
-    ...indexClaims(services, claims),
+    ...byClaims,
     baselineOfUnknown: baselineOf.of(undefined),
   }
-  return { ok: true, matrix, warnings: problems }
+  return { ok: true, matrix, claims, warnings: problems }
 }
 
-function readDrafts(
+function* readDrafts(
   documents: readonly PolicyDocument[],
   directory: Directory,
   defaults: Matrix['defaults'],
   errors: ReportFor,
   warnings: ReportFor,
-): Draft[] {
+): Steps<Draft[]> {
   const drafts: Draft[] = []
   const byId = new Map<string, ServiceDocument>()
   for (const document of documents) {
     if (document.kind !== 'ServicePolicy') continue
-    const namespace = document.metadata.namespace ?? 'default'
-    const id = flatText(`${namespace}/${document.metadata.name}`)
+    const id = idOf(document)
     const report = errors(document)
     const earlier = byId.get(id)
     if (earlier) {
@@ -111,66 +125,10 @@ function readDrafts(
       continue
     }
     byId.set(id, document)
-    const { names, compiled, ways } = compileEndpoints(document, defaults, directory, report)
-    const index = directory.add(id)
-    drafts.push({
-      document,
-      index,
-      id,
-      namespace,
-      report,
-      warn: warnings(document),
-      endpoints: names,
-      compiled,
-      ways,
-    })
+    drafts.push(draftOf(document, id, directory.add(id), defaults, directory, report, warnings(document)))
+    yield
   }
   return drafts
-}
-
-function compileService(
-  draft: Draft,
-  claims: Claims | undefined,
-  directory: Directory,
-  baselineOf: BaselineOf,
-  defaults: Matrix['defaults'],
-): CompiledService {
-  const { document, index, namespace, ways } = draft
-  const { metadata, spec } = document
-  const labels = metadata.labels ? new Map(Object.entries(metadata.labels)) : NO_LABELS
-  const rules = compileRules(draft, directory)
-  const forbids = compileForbids(draft, directory)
-  checkOpenEndpoints(draft, rules)
-  warnOfUnreachable(draft)
-  const forbidsEndpoints = forbids.some(({ endpoints }) => endpoints !== undefined)
-  return {
-    id: draft.id,
-    name: metadata.name,
-    namespace,
-    labels,
-    mode: spec.mode ?? defaults.mode,
-    source: flatText(document.sourceOf(['metadata', 'name'])),
-    index,
-    require: spec.require ?? defaults.require,
-    identities: claims?.identities ?? [],
-    endpoints: draft.compiled,
-    endpointIndex: ways.length > 0 ? indexEndpoints(ways, draft.report) : NO_ENDPOINTS,
-    foldedEndpointIndex: forbidsEndpoints ? indexEndpointsFolded(ways) : undefined,
-    rules,
-    rulesByCaller: indexRules(rules),
-    forbids,
-    baseline: baselineOf.of({ index, namespace, labels }),
-  }
-}
-
-/** A TCP endpoint that inherits a requirement no connection can meet is a mistake, and no danger. */
-function warnOfUnreachable({ compiled, document, warn }: Draft): void {
-  for (const { protocol, require, index, name } of compiled) {
-    if (protocol !== 'TCP' || document.spec.endpoints?.[index]?.require) continue
-    if (require !== 'User' && require !== 'Both') continue
-    const message = `no user can be verified on the TCP endpoint \`${name}\`: give it require: Workload`
-    warn(['spec', 'endpoints', index], message, 'unreachable-endpoint')
-  }
 }
 
 /** The caller's half of one service. */
@@ -203,15 +161,16 @@ function readCalls(draft: Draft, drafts: readonly Draft[], directory: Directory)
   return row
 }
 
-function indexClaims(
+function* indexClaims(
   services: readonly CompiledService[],
   claims: readonly Claims[],
-): Pick<Matrix, 'identities' | 'identityPatterns' | 'routes'> {
+): Steps<Pick<Matrix, 'identities' | 'identityPatterns' | 'routes'>> {
   const identities = new Map<string, CompiledService>()
   const patterns = new IdentityTrie<CompiledService>()
   const routes = new RouteIndex<CompiledService>()
   let hasPatterns = false
   for (const [at, service] of services.entries()) {
+    yield
     for (const { text } of service.identities) identities.set(text, service)
     for (const pattern of claims[at]?.patterns ?? []) {
       patterns.set(pattern, service)

@@ -64,6 +64,15 @@ export class Directory {
     return index
   }
 
+  get size(): number {
+    return this.#services.size
+  }
+
+  /** In the order of their numbers. */
+  ids(): Iterable<string> {
+    return this.#services.keys()
+  }
+
   indexOf(id: string): number | undefined {
     return this.#services.get(id)
   }

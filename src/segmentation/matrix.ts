@@ -3,8 +3,7 @@ import type { RuleSource } from '../decision/decision.js'
 import type { SpiffeId } from '../identity/spiffe-id.js'
 import type { CallTable } from './call-table.js'
 import type { Baseline, CompiledService } from './compiled.js'
-import type { IdentityTrie } from './identity-trie.js'
-import type { RouteIndex } from './route-index.js'
+import type { Route } from './route-index.js'
 
 export type Requirement = 'Workload' | 'User' | 'Both' | 'Any' | 'None'
 export type Sensitivity = 'Low' | 'Medium' | 'High'
@@ -46,6 +45,16 @@ export type Target = {
   readonly path: string
 }
 
+/** Services by `namespace/name`. One that nobody asked for yet may be compiled when it is asked for. */
+export interface Services {
+  readonly size: number
+  get(id: string): CompiledService | undefined
+  has(id: string): boolean
+  keys(): Iterable<string>
+  /** In the order of the documents. */
+  values(): Iterable<CompiledService>
+}
+
 /** The whole compiled matrix. Never changed once made: a reload makes another. */
 export interface Matrix {
   /** Content hash of the documents it was made of. */
@@ -55,8 +64,7 @@ export interface Matrix {
   readonly defaults: { readonly mode: Mode; readonly require: Requirement }
   /** Roles of users that count only while a grant of them is live. */
   readonly grantOnlyRoles: ReadonlySet<string>
-  /** By `namespace/name`, in the order of the documents. */
-  readonly services: ReadonlyMap<string, CompiledService>
+  readonly services: Services
   readonly counts: {
     readonly services: number
     readonly endpoints: number
@@ -67,10 +75,10 @@ export interface Matrix {
   }
   readonly calls: CallTable
   /** By the text of a SPIFFE ID. */
-  readonly identities: ReadonlyMap<string, CompiledService>
+  readonly identities: { get(text: string): CompiledService | undefined }
   /** Those claimed with `*`; undefined where there are none. */
-  readonly identityPatterns: IdentityTrie<CompiledService> | undefined
-  readonly routes: RouteIndex<CompiledService>
+  readonly identityPatterns: { find(id: SpiffeId): CompiledService | undefined } | undefined
+  readonly routes: { find(host: string, path: string): Route<CompiledService> | undefined }
   /** For targets that no document names. */
   readonly baselineOfUnknown: Baseline
 }

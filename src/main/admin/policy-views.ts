@@ -12,45 +12,63 @@ import type { Policy } from '../../policy/load-policy.js'
 import { nearestName } from '../../schema/nearest-name.js'
 import { formatPosition } from '../../schema/problem.js'
 import { parseDurationMs } from '../../schema/units.js'
-import { identitiesOf } from '../../segmentation/compile.js'
-import { compiledService } from '../../segmentation/compiled.js'
+import type { Steps } from '../../schema/steps.js'
+import type { CompiledService } from '../../segmentation/compiled.js'
 import type { LivePolicy } from '../live-policy.js'
 import { found, given, problem, refused, timeOf } from './answers.js'
 
 /** The matrix in force: who is there, what they expose, who calls whom. */
-export function matrixAnswer({ matrix }: Policy): MatrixAnswer {
-  const services = [...matrix.services.values()]
+export function* matrixAnswer({ matrix }: Policy): Steps<MatrixAnswer> {
+  const services: CompiledService[] = []
+  const shown: MatrixAnswer['services'] = []
+  for (const service of matrix.services.values()) {
+    services.push(service)
+    shown.push(shownService(service))
+    yield
+  }
+  const edges: MatrixAnswer['edges'] = []
+  for (const caller of services) {
+    for (const { target: index, endpoints } of matrix.calls.rowOf(caller.index)) {
+      const target = services[index]
+      if (!target) continue
+      const named = endpoints?.flatMap((each) => {
+        const endpoint = target.endpoints.find((other) => other.index === each)
+        return endpoint ? [endpoint.name] : []
+      })
+      edges.push(given({ caller: caller.id, target: target.id, endpoints: named }))
+    }
+    yield
+  }
+  return { revision: matrix.revision, services: shown, edges }
+}
+
+function shownService(service: CompiledService): MatrixAnswer['services'][number] {
+  const { id, mode, source, endpoints } = service
+  const names = [...new Set(endpoints.map(({ name }) => name))]
   return {
-    revision: matrix.revision,
-    services: services.map((service) => {
-      const { endpoints = [] } = compiledService(service) ?? {}
-      const names = [...new Set(endpoints.map(({ name }) => name))]
-      return {
-        id: service.id,
-        mode: service.mode,
-        source: service.source,
-        identities: identitiesOf(service).map(({ text }) => text),
-        endpoints: names.flatMap((name) => {
-          const halves = endpoints.filter((endpoint) => endpoint.name === name)
-          const [first] = halves
-          if (!first) return []
-          const { mode, require, sensitivity, mfa, dataPolicy, source } = first
-          const operations = [...new Set(halves.map(({ operation }) => operation))]
-          return [given({ name, operations, mode, require, sensitivity, mfa, dataPolicy, source })]
+    id,
+    mode,
+    source,
+    identities: service.identities.map(({ text }) => text),
+    endpoints: names.flatMap((name) => {
+      const halves = endpoints.filter((endpoint) => endpoint.name === name)
+      const [first] = halves
+      if (!first) return []
+      const operations = [...new Set(halves.map(({ operation }) => operation))]
+      const { require, sensitivity, mfa, dataPolicy } = first
+      return [
+        given({
+          name,
+          operations,
+          mode: first.mode,
+          require,
+          sensitivity,
+          mfa,
+          dataPolicy,
+          source: first.source,
         }),
-      }
+      ]
     }),
-    edges: services.flatMap((caller) =>
-      [...matrix.calls.rowOf(caller.index)].flatMap(({ target: index, endpoints }) => {
-        const target = services[index]
-        if (!target) return []
-        const named = endpoints?.flatMap((each) => {
-          const endpoint = target.endpoints.find((other) => other.index === each)
-          return endpoint ? [endpoint.name] : []
-        })
-        return [given({ caller: caller.id, target: target.id, endpoints: named })]
-      }),
-    ),
   }
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { AdminPorts } from '../../admin/ports.js'
 import { readGrant } from '../../grants/grant.js'
 import { useOf } from '../../grants/grant-use.js'
@@ -10,6 +11,7 @@ import { grantsKey } from '../../state/subjects.js'
 import { AWAY, found } from './answers.js'
 
 const PAGE = 500
+const SERVICES_A_TURN = 20
 
 /** Every grant, and when each rule last let a call pass. */
 export function reviewPort({
@@ -38,7 +40,10 @@ export function reviewPort({
       cursor = page.next
     } while (cursor !== undefined)
     const rules: ReviewedRule[] = []
+    let turn = 0
     for (const service of policy().matrix.services.values()) {
+      // Calls are answered meanwhile.
+      if (++turn % SERVICES_A_TURN === 0) await setImmediate()
       for (const { name, source } of service.rules) {
         const record = await store.read(ruleUseKey(service.id, name), atMs)
         if (record === 'unavailable') return AWAY

@@ -1,4 +1,5 @@
 import { formatPosition, type Problem } from '../../schema/problem.js'
+import { finish, type Steps } from '../../schema/steps.js'
 import { linkPolicy, type LoadedPolicy, type LoadOptions } from '../load-policy.js'
 import type { PolicyDocument } from '../read-documents.js'
 import { revisionOf } from '../revision.js'
@@ -69,10 +70,23 @@ export function settle(
   before: ReadonlyMap<string, InForce>,
   options: SettleOptions,
 ): Settled {
-  const entries = [...resources].map((resource) => entryOf(resource, before.get(keyOf(resource)), options))
+  return finish(settleInSteps(resources, before, options))
+}
+
+/** The same in steps of about a resource. */
+export function* settleInSteps(
+  resources: Iterable<Resource>,
+  before: ReadonlyMap<string, InForce>,
+  options: SettleOptions,
+): Steps<Settled> {
+  const entries: Entry[] = []
+  for (const resource of resources) {
+    entries.push(entryOf(resource, before.get(keyOf(resource)), options))
+    yield
+  }
   const byKey = new Map(entries.map((entry) => [entry.key, entry]))
   for (;;) {
-    const loaded = link(entries, options)
+    const loaded = yield* link(entries, options)
     if (loaded.ok) return settled(entries, loaded)
     const blamed = blame(loaded.problems, byKey)
     if (blamed.size === 0) return loaded
@@ -85,8 +99,8 @@ export function settle(
       continue
     }
     const suspects = entries.filter(isNew)
-    if (suspects.length > 0 && isSoundWithout(suspects, entries, options)) {
-      admit(suspects, entries, options)
+    if (suspects.length > 0 && (yield* isSoundWithout(suspects, entries, options))) {
+      yield* admit(suspects, entries, options)
     } else for (const [entry, problems] of blamed) refuse(entry, problems)
   }
 }
@@ -125,7 +139,7 @@ function refuse(entry: Entry, problems: readonly Problem[]): void {
   entry.at++
 }
 
-function link(entries: readonly Entry[], options: SettleOptions): LoadedPolicy {
+function* link(entries: readonly Entry[], options: SettleOptions): Steps<LoadedPolicy> {
   const chosen = entries.flatMap((entry) => {
     const choice = choiceOf(entry)
     return choice?.document ? [{ entry, choice, document: choice.document }] : []
@@ -133,13 +147,13 @@ function link(entries: readonly Entry[], options: SettleOptions): LoadedPolicy {
   const documents = chosen
     .toSorted((a, b) => precedence(a.entry) - precedence(b.entry) || byAge(a.entry, b.entry))
     .map(({ document }) => document)
-  const revision = revisionOf(
+  const revision = yield* revisionOf(
     chosen.map(({ entry, choice }) => ({
       file: entry.key,
       text: `${choice.is === 'closed' ? 'closed ' : ''}${choice.made.content}`,
     })),
   )
-  return linkPolicy({ documents, problems: [], incomplete: false }, options, {
+  return yield* linkPolicy({ documents, problems: [], incomplete: false }, options, {
     revision,
     nameOf: (key) => key,
     missing: 'Denied',
@@ -170,23 +184,27 @@ function blame(
   return blamed
 }
 
-function isSoundWithout(
+function* isSoundWithout(
   suspects: readonly Entry[],
   entries: readonly Entry[],
   options: SettleOptions,
-): boolean {
+): Steps<boolean> {
   for (const suspect of suspects) suspect.held = true
-  const { ok } = link(entries, options)
+  const { ok } = yield* link(entries, options)
   for (const suspect of suspects) suspect.held = false
   return ok
 }
 
 /** Refuses those of the suspects with which the others are unsound; each half is tried beside what was admitted. */
-function admit(suspects: readonly Entry[], entries: readonly Entry[], options: SettleOptions): void {
+function* admit(
+  suspects: readonly Entry[],
+  entries: readonly Entry[],
+  options: SettleOptions,
+): Steps<void> {
   for (const suspect of suspects) suspect.held = true
-  const tryThese = (some: readonly Entry[]): void => {
+  function* tryThese(some: readonly Entry[]): Steps<void> {
     for (const entry of some) entry.held = false
-    const loaded = link(entries, options)
+    const loaded = yield* link(entries, options)
     if (loaded.ok) return
     const [only] = some
     if (some.length === 1 && only) {
@@ -198,10 +216,10 @@ function admit(suspects: readonly Entry[], entries: readonly Entry[], options: S
     }
     for (const entry of some) entry.held = true
     const half = some.length >> 1
-    tryThese(some.slice(0, half))
-    tryThese(some.slice(half))
+    yield* tryThese(some.slice(0, half))
+    yield* tryThese(some.slice(half))
   }
-  tryThese(suspects)
+  yield* tryThese(suspects)
 }
 
 function withItsVictim(problem: Problem, culprit: Entry): Problem[] {
