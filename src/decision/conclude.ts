@@ -72,6 +72,7 @@ export function conclude(place: DecisionPlace, findings: Findings): Draft {
     stepUp: enforced?.stepUp,
     scopes: enforced?.scopes,
     dpop: enforced?.dpop,
+    blameless: enforced?.blameless,
     revision: place.revision,
   }
 }

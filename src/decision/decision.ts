@@ -54,6 +54,8 @@ export type Refusal = {
   /** User scopes asked for, named in `WWW-Authenticate` of scope-missing. */
   readonly scopes?: readonly string[] | undefined
   readonly dpop?: DpopChallenge | undefined
+  /** Whether the caller did anything wrong can't be told, so nothing is held against it. */
+  readonly blameless?: true | undefined
 }
 
 /** What a call taught about its subjects. */
@@ -112,6 +114,7 @@ export type Decision = {
   readonly stepUp?: StepUp | undefined
   readonly scopes?: readonly string[] | undefined
   readonly dpop?: DpopChallenge | undefined
+  readonly blameless?: true | undefined
   /** Content hash of the policy that decided; empty before the first policy was loaded. */
   readonly revision: string
 }

@@ -237,9 +237,11 @@ function claimProblem(problem: string): { readonly ok: false; readonly problem: 
 const REPLAY_REFUSALS = {
   first: undefined,
   replayed: refuse('service-token-replayed', 'it was used before'),
-  'before-start': refuse(
-    'service-token-replayed',
-    'it was issued before this server started, which can not know whether it was used; a new token will do',
-  ),
+  'before-start': {
+    reason: 'service-token-replayed',
+    message:
+      'it was issued before this server started, which can not know whether it was used; a new token will do',
+    blameless: true,
+  },
   unavailable: refuse('state-unavailable', 'whether it was used before can not be told now'),
 } as const

@@ -38,7 +38,10 @@ const NO_ATTEMPT: ReadonlySet<RefusalReason> = new Set([
   'no-credentials',
 ])
 
-export type Learned = Pick<Decision, 'outcome' | 'reason' | 'target' | 'user' | 'mode' | 'grants'>
+export type Learned = Pick<
+  Decision,
+  'outcome' | 'reason' | 'blameless' | 'target' | 'user' | 'mode' | 'grants'
+>
 
 /**
  * What a decided call teaches about its subjects. A failed attempt counts against the verified user, else the workload,
@@ -110,13 +113,19 @@ export function lessonsOf(
 }
 
 /** A verified user whose token is out of date was told so by a signal, which the client can't know yet. */
-function isAttempt({ outcome, reason, user }: Pick<Learned, 'outcome' | 'reason' | 'user'>): boolean {
+function isAttempt({
+  outcome,
+  reason,
+  blameless,
+  user,
+}: Pick<Learned, 'outcome' | 'reason' | 'blameless' | 'user'>): boolean {
+  if (blameless) return false
   if (outcome !== 'deny' || reason === 'allowed' || NO_ATTEMPT.has(reason)) return false
   return reason !== 'user-token-expired' || user === undefined
 }
 
 function workloadOps(
-  { outcome, reason, target, user }: Learned,
+  { outcome, reason, blameless, target, user }: Learned,
   { workload }: Recalled,
   failed: boolean,
   lacksEdge: boolean,
@@ -124,10 +133,10 @@ function workloadOps(
   nowMs: number,
 ): readonly StateOp[] {
   const ops: StateOp[] = failed ? [...failureOps(policy.failedAttempts, nowMs)] : []
-  if (reason === 'service-token-replayed') ops.push(replayOp(nowMs))
+  if (reason === 'service-token-replayed' && !blameless) ops.push(replayOp(nowMs))
   if (target === undefined) return ops
   ops.push(...askedTargetOps(workload, target, nowMs))
-  if (lacksEdge && isAttempt({ outcome, reason, user }))
+  if (lacksEdge && isAttempt({ outcome, reason, blameless, user }))
     ops.push(...refusedTargetOps(workload, target, nowMs))
   return ops
 }

@@ -15,10 +15,12 @@ function counted(
   keys: Partial<SubjectKeys>,
   outcome: Learned['outcome'] = 'deny',
   lacksEdge = reason === 'call-not-allowed' || reason === 'user-required',
+  blameless?: true,
 ): Record<string, string> {
   const decision: Learned = {
     outcome,
     reason,
+    blameless,
     target: 'shop/pay',
     mode: 'Enforce',
     user: keys.user === undefined ? undefined : aUser(),
@@ -63,6 +65,12 @@ describe('whom a failed attempt counts against', () => {
     ['nobody, where even the address is unknown', 'user-token-signature', {}, {}],
   ])('%s', (_name, reason, keys, expected) => {
     expect(counted(reason, keys)).toEqual(expected)
+  })
+
+  test('a token of which nobody can tell whether it was used counts against nobody', () => {
+    const workload = { workload: 'w' }
+    expect(counted('service-token-replayed', workload, 'deny', false, true)).toEqual({ w: 'c: c' })
+    expect(counted('sender-constraint', { address: 'a' }, 'deny', false, true)).toEqual({})
   })
 
   test('a challenge is no failed attempt', () => {
