@@ -12,6 +12,9 @@ type Bound = {
   readonly most: string
 }
 
+/** A connection that lives shorter costs more in handshakes than in calls. */
+const LEAST_AGE_MS = 10_000
+
 /** Durations and sizes that are neither useless nor endless. */
 export function checkBounds(effective: EffectiveConfiguration, tell: Tell): void {
   const { drain, certificates, serviceTokens, userTokens, jwks, limits } = effective
@@ -41,6 +44,10 @@ export function checkBounds(effective: EffectiveConfiguration, tell: Tell): void
       most: '24h',
     },
     { pointer: ['limits', 'deadline'], text: limits.deadline, least: '1ms', most: '1m' },
+    { pointer: ['limits', 'connectionAge'], text: limits.connectionAge, least: '0s', most: '30d' },
+    { pointer: ['limits', 'connectionGrace'], text: limits.connectionGrace, least: '1s', most: '10m' },
+    { pointer: ['limits', 'pingAfter'], text: limits.pingAfter, least: '1s', most: '1d' },
+    { pointer: ['limits', 'pingWait'], text: limits.pingWait, least: '1s', most: '10m' },
   ]
   const assertion = effective.upstreamAssertion
   if (assertion) {
@@ -69,6 +76,19 @@ export function checkBounds(effective: EffectiveConfiguration, tell: Tell): void
     parseSizeBytes,
     tell,
   )
+  within(
+    { pointer: ['limits', 'headerSize'], text: limits.headerSize, least: '8KiB', most: '1MiB' },
+    parseSizeBytes,
+    tell,
+  )
+  const ageMs = parseDurationMs(limits.connectionAge) ?? 0
+  if (ageMs > 0 && ageMs < LEAST_AGE_MS) {
+    tell(
+      ['limits', 'connectionAge'],
+      'out-of-bounds',
+      `\`limits.connectionAge\` is \`${limits.connectionAge}\`, must be 0s or at least 10s`,
+    )
+  }
   if ((parseDurationMs(jwks.maxStale) ?? 0) < (parseDurationMs(jwks.refreshInterval) ?? 0)) {
     tell(
       ['jwks', 'maxStale'],

@@ -85,6 +85,11 @@ export const ListenerSchema = Fields({
     default: 'Strict',
     description: 'Strict: the workload comes from mTLS alone. Permissive: a service token may stand in.',
   }),
+  checkServer: Words(['Http2', 'GrpcJs'], {
+    default: 'Http2',
+    description:
+      'Http2: Check is answered straight on node:http2. GrpcJs: by @grpc/grpc-js, which costs more per Check and is the reference that Http2 is tested against.',
+  }),
   target: Type.Optional(
     Type.Array(Words(['principal', 'extension', 'route']), {
       minItems: 1,

@@ -5,6 +5,7 @@ import type { SecurityEventInput } from '../audit/security-event.js'
 import type { AccessRequest } from '../request/access-request.js'
 import type { Asker, ListenerRules } from '../request/listener.js'
 import { type ReadAccessRequest, readAccessRequest } from './read-access-request.js'
+import { createShedding, isOverdue, type UsualTime } from './overload.js'
 import { changesRequest, replyTo, type ReplyOptions } from './reply.js'
 
 /** What the transport knows of one Check beside its bytes. */
@@ -14,6 +15,8 @@ export type CheckCall = {
   readonly asker: Asker
   /** Envoy's own span, from the gRPC metadata. */
   readonly traceparent: string | undefined
+  /** Before its message was read, at most, milliseconds. */
+  readonly waitedMs: number
 }
 
 /** Request bytes to reply bytes. Never rejects and never throws: what breaks is an audited deny. */
@@ -51,6 +54,10 @@ export type CheckParts = {
     | undefined
   /** Told of every decision that is sent, for metrics. */
   readonly observe: (decision: Decision, durationUs: number, traceId: string | undefined) => void
+  /** Told how long each call may take in all. */
+  readonly usualTime: Pick<UsualTime, 'note'>
+  /** Told of every call that was refused unseen. */
+  readonly shed: () => void
   /** Told of what broke, for the log. */
   readonly report: (error: unknown) => void
   readonly newDecisionId: () => string
@@ -84,11 +91,27 @@ export function createCheck(parts: CheckParts): Check {
     return { outcome: 'deny', reason, message, mode: 'Enforce', obligations: [], revision: parts.revision() }
   }
 
+  function giveUp(error: unknown): Buffer {
+    parts.report(error)
+    return lastResort
+  }
+
+  const shed = createShedding(parts, refuse)
+
   return (message, call) => {
     const startedUs = parts.clockUs()
     const nowMs = parts.nowMs()
     const deadlineMs = (call.deadlineMs ?? nowMs + parts.defaultDeadlineMs) - ANSWER_MARGIN_MS
     let read: ReadAccessRequest | undefined
+    parts.usualTime.note(deadlineMs - nowMs + call.waitedMs)
+    if (isOverdue(call.waitedMs, deadlineMs - nowMs)) {
+      try {
+        const reply = shed(nowMs, deadlineMs - nowMs)
+        return reply instanceof Promise ? reply.catch(giveUp) : reply
+      } catch (error) {
+        return giveUp(error)
+      }
+    }
 
     /** What a call taught is kept before anybody is told what was decided. */
     const finish = (decision: Decision): Eventually<Buffer> => {
@@ -145,11 +168,6 @@ export function createCheck(parts: CheckParts): Check {
 
     const guarded = (reply: Eventually<Buffer>): Eventually<Buffer> =>
       reply instanceof Promise ? reply.catch(fail) : reply
-
-    const giveUp = (error: unknown): Buffer => {
-      parts.report(error)
-      return lastResort
-    }
 
     try {
       read = readAccessRequest(message, parts.serviceTokenHeader)

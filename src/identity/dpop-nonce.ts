@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /**
  * Nonces of this server that nobody has to remember: each says in which stretch of time it was made. One is taken
- * for one to two lifetimes. Another process takes none of them. Source: RFC 9449 8, 9.
+ * for one to two lifetimes. Only processes with the same key take them. Source: RFC 9449 8, 9.
  */
 export class DpopNonces {
   readonly #key: Buffer

@@ -10,6 +10,7 @@ import { replayKey, type ClaimAnswer, type ReplayGuard } from './replay.js'
 import { verifySignature } from './signature.js'
 import { isJsonObject, type JsonObject } from './strict-json.js'
 import { normaliseTargetUri } from './target-uri.js'
+import type { VerificationQueue } from './verification-queue.js'
 
 export type DpopRules = {
   /**
@@ -26,6 +27,8 @@ export type DpopRules = {
   readonly replay: ReplayGuard
   /** Signatures under way at once; beyond it a call is `overloaded`. */
   readonly maxPending: number
+  /** Bounds them further, to what is done in time; undefined: nothing does. */
+  readonly queue?: Pick<VerificationQueue, 'enter'> | undefined
 }
 
 /** What a proof must be made for. */
@@ -77,8 +80,11 @@ export class DpopProofs {
     if (nonces && (claims.nonce === undefined || !nonces.accepts(claims.nonce, nowMs))) {
       return refuse('the DPoP proof has no nonce of this server', 'use_dpop_nonce', nonces.issue(nowMs))
     }
-    if (this.#pending >= this.#rules.maxPending) return OVERLOADED
-    return this.#finish(jwt, key, claims, use, nowMs)
+    const { maxPending, queue } = this.#rules
+    if (this.#pending >= maxPending) return OVERLOADED
+    const leave = queue?.enter()
+    if (queue && !leave) return OVERLOADED
+    return this.#finish(jwt, key, claims, use, nowMs, leave)
   }
 
   async #finish(
@@ -87,6 +93,7 @@ export class DpopProofs {
     { jti, htu, issuedAtMs }: Proof,
     { keyThumbprint, listener }: DpopUse,
     nowMs: number,
+    leave: (() => void) | undefined,
   ): Promise<Refusal | undefined> {
     this.#pending += 1
     let genuine: boolean
@@ -94,6 +101,7 @@ export class DpopProofs {
       genuine = await verifySignature(jwt, key)
     } finally {
       this.#pending -= 1
+      leave?.()
     }
     if (!genuine) return invalid('the DPoP proof has a wrong signature')
     const { replay, maxAgeMs, clockSkewMs } = this.#rules
@@ -223,7 +231,10 @@ const OVERLOADED: Refusal = { reason: 'overloaded', message: 'too many DPoP proo
 const REPLAY_REFUSALS: Readonly<Record<ClaimAnswer, Refusal | undefined>> = {
   first: undefined,
   replayed: invalid('the DPoP proof was used before'),
-  'before-start': invalid('the DPoP proof is older than this server, which can not know whether it was used'),
+  'before-start': {
+    ...invalid('the DPoP proof is older than this server, which can not know whether it was used'),
+    blameless: true,
+  },
   unavailable: {
     reason: 'state-unavailable',
     message: 'whether the DPoP proof was used can not be told now',

@@ -1,3 +1,5 @@
+import type { VerificationQueue } from './verification-queue.js'
+
 /** Where a verdict is kept and how long it stands at most, in milliseconds since the epoch (exclusive). */
 export type Retention = { readonly space: 'accepted' | 'refused'; readonly untilMs: number }
 
@@ -8,6 +10,8 @@ export type VerdictCacheLimits = {
   readonly maxRefused: number
   /** Verifications under way at once. */
   readonly maxPending: number
+  /** Bounds them further, to what is done in time; undefined: nothing does. */
+  readonly queue?: Pick<VerificationQueue, 'enter'> | undefined
   /** UTF-16 units; a verdict on a longer key is not kept. */
   readonly maxKeyLength: number
 }
@@ -56,16 +60,20 @@ export class VerdictCache<V> {
   /**
    * Verifies and remembers; whoever asks for the same key and generation meanwhile shares the one verification.
    * `verify` must look at `basis` as it is when it is called. If it throws, all who wait get the exception and
-   * nothing is kept. Undefined when `maxPending` verifications are under way: the caller answers `overloaded`.
+   * nothing is kept. Undefined when too many verifications are under way: the caller answers `overloaded`.
    */
   verify(key: string, basis: Basis, nowMs: number, verify: () => Promise<V>): Promise<V> | undefined {
     const { generation } = basis
     const shared = this.#pending.get(key)
     if (shared?.generation === generation) return shared.verdict
-    if (this.#pending.size >= this.#limits.maxPending) return undefined
+    const { maxPending, queue } = this.#limits
+    if (this.#pending.size >= maxPending) return undefined
+    const leave = queue ? queue.enter() : nothing
+    if (!leave) return undefined
     const pending: Pending<V> = { generation, verdict: this.#settle(key, basis, generation, nowMs, verify) }
     this.#pending.set(key, pending)
     const done = (): void => {
+      leave()
       if (this.#pending.get(key) === pending) this.#pending.delete(key)
     }
     pending.verdict.then(done, done)
@@ -103,6 +111,10 @@ export class VerdictCache<V> {
     this.keep(key, basis, generation, nowMs, value)
     return value
   }
+}
+
+function nothing(): void {
+  // There is no queue to leave.
 }
 
 /**

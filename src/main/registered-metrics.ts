@@ -31,6 +31,10 @@ export type Measured = {
   readonly load: {
     /** Checks that wait for something. */
     readonly deciding: () => number
+    /** Calls that were refused unseen. */
+    readonly shed: () => number
+    /** How long the last call may have waited before it was read, milliseconds. */
+    readonly waitedMs: () => number
     /** By listener. */
     readonly connections: () => Iterable<readonly [string, number]>
   }
@@ -117,7 +121,19 @@ function registerExpiries(metrics: Metrics, expiries: Pick<Expiries, 'all'>): vo
 }
 
 /** Labels are the names of listeners. */
-function registerLoad(metrics: Metrics, { deciding, connections }: Measured['load']): void {
+function registerLoad(metrics: Metrics, { deciding, shed, waitedMs, connections }: Measured['load']): void {
+  metrics.register({
+    name: 'portcullis_calls_shed_total',
+    help: 'Checks that were refused unseen, since they had waited for more than half of their time.',
+    type: 'counter',
+    read: shed,
+  })
+  metrics.register({
+    name: 'portcullis_read_wait_seconds',
+    help: 'How long the last Check may have waited before it was read; near 0 while there is time for every call.',
+    type: 'gauge',
+    read: () => waitedMs() / 1000,
+  })
   metrics.register({
     name: 'portcullis_checks_waiting',
     help: 'Checks that wait for a signature, the store or the record of their event before their answer.',

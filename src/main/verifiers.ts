@@ -18,14 +18,18 @@ import {
   userTokenVerifier,
 } from '../identity/user-token.js'
 import type { VerdictCacheLimits } from '../identity/verdict-cache.js'
+import type { UsualTime } from '../ext-authz/overload.js'
+import { VerificationQueue } from '../identity/verification-queue.js'
 import type { LiveKeys } from './live-keys.js'
 import type { LiveTrust } from './live-trust.js'
 
 /**
  * Verifications under way at once of each kind; beyond it a never-seen credential is `overloaded`. After a start a
- * whole mesh comes with certificates that were never seen; a second's worth of them may wait.
+ * whole mesh comes with certificates that were never seen. How many of them are done in time is measured.
  */
 const MAX_PENDING = 1024
+/** Of the time that calls are given: what a verification may take, waiting included. */
+const SHARE_OF_TIME = 0.75
 /** UTF-16 units of the longest credential that is remembered. */
 const MAX_KEY_LENGTH = 16 * 1024
 
@@ -36,6 +40,15 @@ export type LiveVerifiers = Verifiers & {
   >
 }
 
+export type VerifierTerms = {
+  /** 32 bytes, the same for all who answer together; undefined: this process answers alone. */
+  readonly dpopNonceKey?: Buffer | undefined
+  /** Whether calls wait so long that known callers come first. */
+  readonly strained: () => boolean
+  /** That calls are given. */
+  readonly usualTime: Pick<UsualTime, 'ms'>
+}
+
 type CacheSize = { readonly accepted: number; readonly refused: number; readonly pending: number }
 
 export function openVerifiers(
@@ -43,17 +56,26 @@ export function openVerifiers(
   trust: Pick<LiveTrust, 'bundles' | 'policy' | 'jwtKeys'>,
   keys: LiveKeys,
   replay: ReplayGuard,
+  { dpopNonceKey = randomBytes(32), strained, usualTime }: VerifierTerms,
 ): LiveVerifiers {
+  const targetMs = (): number => usualTime.ms * SHARE_OF_TIME
+  const queue = (): VerificationQueue =>
+    new VerificationQueue({ most: MAX_PENDING, targetMs, clockMs: () => performance.now(), strained })
   const certificates = new CertificateVerifier(
     trust.bundles,
     trust.policy,
-    limits(config.caches.certificates, MAX_PENDING),
+    limits(config.caches.certificates, MAX_PENDING, queue()),
   )
   // Reading one is no work for another thread, so none is ever under way.
-  const forwarded = new ForwardedCallerVerifier(trust.policy, limits(config.caches.certificates, 0))
-  const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(limits(config.caches.tokens, MAX_PENDING))
-  const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING))
-  const svidVerdicts = tokenVerdicts<JwtSvidClaims>(limits(config.caches.tokens, MAX_PENDING))
+  const forwarded = new ForwardedCallerVerifier(
+    trust.policy,
+    limits(config.caches.certificates, 0, undefined),
+  )
+  const serviceVerdicts = tokenVerdicts<ServiceTokenClaims>(
+    limits(config.caches.tokens, MAX_PENDING, queue()),
+  )
+  const userVerdicts = tokenVerdicts<UserTokenClaims>(limits(config.caches.tokens, MAX_PENDING, queue()))
+  const svidVerdicts = tokenVerdicts<JwtSvidClaims>(limits(config.caches.tokens, MAX_PENDING, queue()))
   const userIssuers = new Set(config.userTokens.issuers.map(({ issuer }) => issuer))
   const { dpop } = config.userTokens
   return {
@@ -88,9 +110,10 @@ export function openVerifiers(
         origins: dpop.origins,
         maxAgeMs: dpop.maxAgeMs,
         clockSkewMs: config.userTokens.clockSkewMs,
-        nonces: dpop.nonce ? new DpopNonces(randomBytes(32), dpop.maxAgeMs) : undefined,
+        nonces: dpop.nonce ? new DpopNonces(dpopNonceKey, dpop.maxAgeMs) : undefined,
         replay,
         maxPending: MAX_PENDING,
+        queue: queue(),
       }),
       clockSkewMs: config.userTokens.clockSkewMs,
       verdicts: userVerdicts,
@@ -132,11 +155,16 @@ function issuersOfUsers(
 }
 
 /** Refused credentials get a tenth of the room: remembering them only saves work. */
-function limits(entries: number, maxPending: number): VerdictCacheLimits {
+function limits(
+  entries: number,
+  maxPending: number,
+  queue: VerificationQueue | undefined,
+): VerdictCacheLimits {
   return {
     maxAccepted: entries,
     maxRefused: Math.max(1, Math.ceil(entries / 10)),
     maxPending,
+    queue,
     maxKeyLength: MAX_KEY_LENGTH,
   }
 }

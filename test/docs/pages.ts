@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { demandTable } from '../support/http2-demands.js'
 import { optionTables } from './configuration-options.js'
 import { reasonsNobodyGives } from './given-reasons.js'
 import { metricRows } from './metric-rows.js'
@@ -10,6 +11,7 @@ export const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url))
 const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string | Promise<string>>>>> = {
   'docs/configuration.md': { options: optionTables },
   'docs/decisions.md': { 'not-given': () => asList(reasonsNobodyGives()) },
+  'docs/http2.md': { demands: demandTable },
   'docs/operations.md': { metrics: metricRows },
 }
 

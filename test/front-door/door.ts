@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from '@jest/globals'
 import { mintServiceToken } from '../../src/identity/token.js'
 import { asEnvoySends, createAuthority } from '../support/certificate-authority.js'
+import type { CheckServer } from '../support/check-servers.js'
 import type { CheckFields } from '../support/envoy-wire.js'
 import { startPortcullis, type TestPortcullis } from '../support/portcullis.js'
 import { jwksText, signedToken, testKey, type TestKey } from '../support/tokens.js'
@@ -58,28 +59,37 @@ spec:
     - { name: anyone, from: [{ any: true }], to: [{ endpoints: [Login] }] }
 `
 
+/** On a busy machine. */
+const START_MS = 30_000
+
 export const NOW_SECONDS = Math.floor(Date.now() / 1000)
 
 /** A Portcullis with real certificates and keys, started before the tests of a file and ended after them. */
-export function frontDoor(configuration: Readonly<Record<string, unknown>> = {}): Door {
+export function frontDoor(
+  configuration: Readonly<Record<string, unknown>> = {},
+  checkServer: CheckServer = 'Http2',
+): Door {
   const root = createAuthority({ name: 'root' })
   const intermediate = createAuthority({ name: 'intermediate', intermediateOf: root })
-  const door = new Door(intermediate)
+  const door = new Door(intermediate, checkServer)
   beforeAll(async () => {
     await door.start(`${root.certificatePem}${intermediate.certificatePem}`, configuration)
-  })
+  }, START_MS)
   afterAll(() => door.portcullis.stop())
   return door
 }
 
 export class Door {
   readonly authority: ReturnType<typeof createAuthority>
+  /** What answers Check on every listener. */
+  readonly #checkServer: CheckServer
   #portcullis: TestPortcullis | undefined
   #user: TestKey | undefined
   #web: TestKey | undefined
 
-  constructor(authority: Door['authority']) {
+  constructor(authority: Door['authority'], checkServer: CheckServer) {
     this.authority = authority
+    this.#checkServer = checkServer
   }
 
   async start(bundle: string, configuration: Readonly<Record<string, unknown>>): Promise<void> {
@@ -103,7 +113,7 @@ export class Door {
             peerIdentity: 'Principal',
             principalTrustDomains: ['cluster.local'],
           },
-        ],
+        ].map((listener) => Object.assign(listener, { checkServer: this.#checkServer })),
         trustDomains: { 'cluster.local': { bundle: { file: './pki/ca.pem' } } },
         serviceTokens: {
           issuers: { web: { service: 'shop/web', keyFile: './keys/web.pem', scopes: ['payments:*'] } },

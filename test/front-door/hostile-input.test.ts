@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { asEnvoySends, createAuthority } from '../support/certificate-authority.js'
+import { CHECK_SERVERS } from '../support/check-servers.js'
 import { type CheckFields, encodeCheck } from '../support/envoy-wire.js'
 import { startPortcullis, type TestPortcullis } from '../support/portcullis.js'
 import { jwksText, signedToken, testKey, type TestKey } from '../support/tokens.js'
@@ -100,7 +101,7 @@ function encoded(fields: CheckFields): Buffer {
 // oxlint-disable-next-line no-control-regex -- that is what is looked for
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
 
-describe('whatever stands in a field', () => {
+describe.each(CHECK_SERVERS)('whatever stands in a field, before %s', (checkServer) => {
   let portcullis: TestPortcullis
   let key: TestKey
   let peer: CheckFields
@@ -117,6 +118,7 @@ describe('whatever stands in a field', () => {
     portcullis = await startPortcullis(
       { 'policy/shop.yaml': POLICY, 'ca.pem': authority.certificatePem, 'idp.json': jwksText(key) },
       {
+        listeners: [{ name: 'mesh', address: '127.0.0.1:0', checkServer }],
         trustDomains: { 'cluster.local': { bundle: { file: './ca.pem' } } },
         userTokens: {
           issuers: [{ issuer: ISSUER, audiences: ['shop'], jwksFile: './idp.json', algorithms: ['RS256'] }],
@@ -132,7 +134,7 @@ describe('whatever stands in a field', () => {
         },
       },
     )
-  })
+  }, 30_000)
   afterAll(() => portcullis.stop())
 
   test.each(PLACES)('$name: one answer and one well-formed event', async ({ fields }) => {

@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { asEnvoySends, createAuthority } from '../support/certificate-authority.js'
+import { CHECK_SERVERS } from '../support/check-servers.js'
 import { startPortcullis, type TestPortcullis } from '../support/portcullis.js'
 
 const root = createAuthority({ name: 'root' })
@@ -155,20 +156,23 @@ describe('trust', () => {
   })
 })
 
-describe('listeners', () => {
+describe.each(CHECK_SERVERS)('listeners on %s', (checkServer) => {
   test('a Unix socket answers', async () => {
     const running = await started(FILES, {
       ...CONFIGURATION,
-      listeners: [{ name: 'local', address: 'unix:./authz.sock' }],
+      listeners: [{ name: 'local', address: 'unix:./authz.sock', checkServer }],
     })
     expect(running.running.listeners[0]?.address).toMatch(/^unix:\//)
     expect((await running.check(READ)).reason).toBe('allowed')
   })
-})
 
-test('what was accepted is written before the end', async () => {
-  const running = await started()
-  await Promise.all(Array.from({ length: 200 }, () => running.check(READ)))
-  await running.running.stop()
-  expect(running.events()).toHaveLength(200)
+  test('what was accepted is written before the end', async () => {
+    const running = await started(FILES, {
+      ...CONFIGURATION,
+      listeners: [{ name: 'mesh', address: '127.0.0.1:0', checkServer }],
+    })
+    await Promise.all(Array.from({ length: 200 }, () => running.check(READ)))
+    await running.running.stop()
+    expect(running.events()).toHaveLength(200)
+  })
 })

@@ -1,15 +1,22 @@
-import { constants, type Http2SecureServer, type Http2Server, type Http2Session } from 'node:http2'
-import type { Socket } from 'node:net'
+import { constants, type Http2Session } from 'node:http2'
 import type { Admission } from './asker.js'
 import { ByteBudget } from './byte-budget.js'
+import { type Closed, type ClosedFor, isExcess } from './closing.js'
+import type { Arrival, Entrance } from './entrance.js'
+import { FloodWatch, type TooMuch } from './flood-watch.js'
 import type { GrpcLimits } from './limits.js'
+import type { Turns } from './turns.js'
 
 /** One HTTP/2 connection. Times are monotonic milliseconds. */
 export type Connection = {
   readonly session: Http2Session
+  readonly arrival: Arrival | undefined
   readonly admission: Admission
   readonly budget: ByteBudget
+  readonly watch: FloodWatch
   readonly openedMs: number
+  /** When it is to be told to go whatever happens; Infinity: never. */
+  readonly agedMs: number
   /** Calls without an end of their own put here how they end; called once, when the peer knows that it must go. */
   readonly farewells: Set<() => void>
   /** Whether it knows. */
@@ -22,6 +29,8 @@ export type Connection = {
   answeredMs: number
   /** When it was told to go. */
   toldMs: number | undefined
+  /** Whether it is being closed, whatever its peer does. */
+  over: boolean
 }
 
 /** The highest stream id: a GOAWAY that only announces the end, so calls already on their way are still served. */
@@ -30,14 +39,20 @@ const LAST_STREAM_ID = 2 ** 31 - 1
 const NOTICE_MS = 1000
 /** A peer is told to go this long before its certificate ends, so that it comes back with the next one in time. */
 const EARLY_MS = 30_000
+/** A peer that doesn't read what ends its connection is cut off after this long. */
+const CUT_OFF_MS = 1000
+/** Connections that began together don't end together. */
+const AGE_SPREAD = 0.1
 
 /**
- * The connections of one listener, from accepting to closing. Ends those that stay silent, that don't answer to
- * PING any more, whose client certificate ends, or whose roots are no longer trusted.
+ * The open connections of one listener. Ends those that stay silent, that don't answer to PING any more, that are
+ * old, that send too much of what is no call, whose client certificate ends, or whose roots are no longer trusted.
  */
 export class Connections {
   readonly #limits: GrpcLimits
-  readonly #sockets = new Set<Socket>()
+  readonly #turns: Turns
+  readonly #entrance: Entrance
+  readonly #onClosed: (closed: Closed) => void
   readonly #open = new Map<Http2Session, Connection>()
   readonly #watch: NodeJS.Timeout
   /** Until then connections may come whose handshake began with other roots. */
@@ -45,13 +60,11 @@ export class Connections {
   #ending = false
   #whenGone: (() => void) | undefined
 
-  constructor(server: Http2Server | Http2SecureServer, limits: GrpcLimits) {
+  constructor(limits: GrpcLimits, turns: Turns, entrance: Entrance, onClosed: (closed: Closed) => void) {
     this.#limits = limits
-    server.maxConnections = limits.connections
-    server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
-    })
+    this.#turns = turns
+    this.#entrance = entrance
+    this.#onClosed = onClosed
     this.#watch = setInterval(() => this.#look(), limits.lookEveryMs).unref()
   }
 
@@ -59,23 +72,37 @@ export class Connections {
     return this.#open.size
   }
 
-  add(session: Http2Session, admission: Admission): void {
+  add(session: Http2Session, arrival: Arrival | undefined, admission: Admission): void {
     const nowMs = performance.now()
+    const { connectionAgeMs } = this.#limits
     const connection: Connection = {
       session,
+      arrival,
       admission,
       budget: new ByteBudget(this.#limits.connectionBytes, this.#limits.held),
+      watch: new FloodWatch(
+        { limits: this.#limits, turns: this.#turns },
+        nowMs,
+        arrival?.socket.bytesRead ?? 0,
+        (reason) => this.#judge(connection, reason),
+      ),
       openedMs: nowMs,
+      agedMs: nowMs + connectionAgeMs * (1 - AGE_SPREAD + Math.random() * 2 * AGE_SPREAD),
       farewells: new Set(),
       leaving: false,
       greeted: false,
       pingedMs: undefined,
       answeredMs: nowMs,
       toldMs: undefined,
+      over: false,
     }
     this.#open.set(session, connection)
-    session.once('remoteSettings', () => {
+    session.on('remoteSettings', () => {
       connection.greeted = true
+      connection.watch.settings()
+    })
+    session.once('error', (error) => {
+      if (isOfProtocol(error)) this.#close(connection, 'protocol-error')
     })
     session.once('close', () => {
       this.#open.delete(session)
@@ -96,7 +123,7 @@ export class Connections {
   renew(): void {
     const nowMs = performance.now()
     this.#renewUntilMs = nowMs + this.#limits.silentMs
-    for (const connection of this.#open.values()) tellToGo(connection, nowMs)
+    for (const connection of this.#open.values()) this.#tellToGo(connection, 'roots', nowMs)
   }
 
   /** Tells every peer that new calls belong elsewhere, and still serves them until all know, at most `timeoutMs`. */
@@ -122,33 +149,73 @@ export class Connections {
     })
   }
 
-  /** Ends everything now, connections whose handshake isn't done included. */
+  /** Ends everything now. */
   destroy(): void {
     clearInterval(this.#watch)
     for (const session of this.#open.keys()) session.destroy()
-    for (const socket of this.#sockets) socket.destroy()
   }
 
   #look(): void {
     const nowMs = performance.now()
     const renewed = this.#renewUntilMs <= nowMs ? this.#renewUntilMs : -Infinity
     if (renewed > -Infinity) this.#renewUntilMs = -Infinity
+    this.#entrance.sweep(nowMs)
     for (const connection of this.#open.values()) {
-      if (connection.openedMs < renewed || expires(connection, nowMs)) tellToGo(connection, nowMs)
-      if (this.#isLost(connection, nowMs)) connection.session.destroy()
+      if (connection.over) continue
+      connection.watch.look(connection.arrival?.socket.bytesRead ?? 0, nowMs)
+      if (connection.openedMs < renewed) this.#tellToGo(connection, 'roots', nowMs)
+      else if (expires(connection, nowMs)) this.#tellToGo(connection, 'certificate', nowMs)
+      else if (connection.agedMs <= nowMs) this.#tellToGo(connection, 'age', nowMs)
+      this.#endLost(connection, nowMs)
     }
   }
 
-  /** Whether nothing more is to be expected of it; asks the peer where that isn't known. */
-  #isLost(connection: Connection, nowMs: number): boolean {
+  /** Ends one from which nothing more is to be expected; asks the peer where that isn't known. */
+  #endLost(connection: Connection, nowMs: number): void {
     const { silentMs, pingAfterMs, pingWaitMs, farewellMs } = this.#limits
     const { greeted, openedMs, toldMs, pingedMs, answeredMs } = connection
-    if (toldMs !== undefined && nowMs - toldMs >= farewellMs) return true
-    if (!greeted) return nowMs - openedMs >= silentMs
-    if (pingedMs !== undefined) return nowMs - pingedMs >= pingWaitMs
-    if (nowMs - answeredMs >= pingAfterMs) ping(connection, nowMs)
-    return false
+    if (toldMs !== undefined && nowMs - toldMs >= farewellMs) this.#close(connection, undefined)
+    else if (!greeted) {
+      if (nowMs - openedMs >= silentMs) this.#close(connection, 'silent')
+    } else if (pingedMs !== undefined) {
+      if (nowMs - pingedMs >= pingWaitMs) this.#close(connection, 'lost')
+    } else if (nowMs - answeredMs >= pingAfterMs) ping(connection, nowMs)
   }
+
+  #tellToGo(connection: Connection, reason: ClosedFor, nowMs: number): void {
+    if (connection.toldMs !== undefined || connection.over) return
+    connection.toldMs = nowMs
+    this.#onClosed({ reason, peer: peerOf(connection) })
+    void announce(connection, NOTICE_MS).then(() => connection.session.close())
+  }
+
+  #judge(connection: Connection, reason: TooMuch): void {
+    if (reason === 'resets') this.#tellToGo(connection, reason, performance.now())
+    else this.#close(connection, reason)
+  }
+
+  /** At once, calls under way included. Undefined: why was told before. */
+  #close(connection: Connection, reason: ClosedFor | undefined): void {
+    if (connection.over) return
+    connection.over = true
+    const { session, arrival } = connection
+    if (reason) this.#onClosed({ reason, peer: peerOf(connection) })
+    if (reason && isExcess(reason)) {
+      this.#entrance.charge(arrival?.address, this.#limits.floods.price)
+      session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    } else session.destroy()
+    // A session that is destroyed waits until its last frames are taken.
+    setTimeout(() => arrival?.socket.destroy(), CUT_OFF_MS).unref()
+  }
+}
+
+/** Not one of the TCP connection, which is the peer's to end. */
+function isOfProtocol(error: Error): boolean {
+  return 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_HTTP2_')
+}
+
+function peerOf({ admission, arrival }: Connection): string | undefined {
+  return (admission.ok ? admission.asker.spiffeId : undefined) ?? arrival?.address
 }
 
 /** A connection that began with a certificate about to end is let be until the end. */
@@ -156,12 +223,6 @@ function expires({ admission, openedMs }: Connection, nowMs: number): boolean {
   if (!admission.ok) return false
   const leftMs = admission.untilMs - Date.now()
   return leftMs < 0 || (leftMs < EARLY_MS && nowMs - openedMs > EARLY_MS)
-}
-
-function tellToGo(connection: Connection, nowMs: number): void {
-  if (connection.toldMs !== undefined) return
-  connection.toldMs = nowMs
-  void announce(connection, NOTICE_MS).then(() => connection.session.close())
 }
 
 /** Settles once the peer has read it: it answers the PING after it, and all calls from before come before that. */
@@ -184,10 +245,12 @@ function sayFarewell(connection: Connection): void {
   for (const farewell of connection.farewells) farewell()
 }
 
+/** Finds those too whose session broke the protocol: it reads nothing any more, and tells nobody here. */
 function ping(connection: Connection, nowMs: number): void {
   if (connection.session.closed || connection.session.destroyed) return
   connection.pingedMs = nowMs
-  connection.session.ping(() => {
+  connection.session.ping((failure) => {
+    if (failure) return
     connection.pingedMs = undefined
     connection.answeredMs = performance.now()
   })

@@ -1,12 +1,12 @@
 import {
   constants,
   createServer,
-  type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
   type ServerOptions,
 } from 'node:http2'
+import { createServer as createTcpServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TLSSocket } from 'node:tls'
 import type { Check } from '../../ext-authz/check.js'
@@ -16,16 +16,22 @@ import {
   type TakeAccessLogEntry,
 } from './access-log/serve-access-logs.js'
 import { type Admission, admit, ANYBODY, type AskerCertificate } from './asker.js'
-import { bind, type ListenAddress } from './bind.js'
+import type { ListenAddress } from './bind.js'
+import type { Closed } from './closing.js'
 import { type Connection, Connections } from './connections.js'
+import { type Arrivals, type Door, openDoor } from './door.js'
+import { Entrance } from './entrance.js'
+import { endAfterRead } from './end-of-session.js'
+import { startGrpcJsCheck } from './grpc-js-check.js'
 import { type GrpcLimits, LIMITS } from './limits.js'
 import { GRPC_STATUS, refuseCall, refuseRequest, statusOfNoCall } from './refusal.js'
 import { AUTHORIZATION_SERVICE, startSideServices } from './side-services.js'
 import { createTlsServer, type ListenerCertificate, replaceCertificate } from './tls-server.js'
+import { Turns } from './turns.js'
 import { serveCheck } from './unary-call.js'
 
 export type GrpcListenerOptions = {
-  readonly address: ListenAddress
+  readonly address: ListenAddress | Arrivals
   /** Undefined: plaintext. */
   readonly tls?:
     | (ListenerCertificate & {
@@ -36,6 +42,8 @@ export type GrpcListenerOptions = {
   /** Asked on every call of a client with an SVID, since revocation comes while connections live. */
   readonly isRevoked?: ((asker: AskerCertificate) => boolean) | undefined
   readonly check: Check
+  /** What answers Check: node:http2 straight, or grpc-js as it answers everything else. */
+  readonly checkServer?: 'Http2' | 'GrpcJs' | undefined
   /**
    * Takes what Envoys tell by gRPC access log; undefined: the method is UNIMPLEMENTED. Only from clients with an SVID;
    * on a plaintext listener from everybody, as there everybody may ask.
@@ -44,8 +52,12 @@ export type GrpcListenerOptions = {
   readonly maxMessageBytes: number
   /** For a Check that brings no deadline, milliseconds from its arrival. */
   readonly deadlineMs: number
+  /** Of this process; undefined: this listener looks by itself. */
+  readonly turns?: Turns
   /** Other limits than those for a mesh. */
   readonly limits?: Partial<GrpcLimits>
+  /** Told of every connection that the listener ends, but at its own end. */
+  readonly onClosed?: ((closed: Closed) => void) | undefined
 }
 
 export type GrpcListener = {
@@ -70,31 +82,46 @@ const CHECK_PATH = `/${AUTHORIZATION_SERVICE}/Check`
 const ACCESS_LOG_PATH = `/${ACCESS_LOG_SERVICE}/StreamAccessLogs`
 /** Node's default of 64 KiB holds about 17 requests; an Envoy with hundreds under way would wait for window updates. */
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024
-const HTTP2: ServerOptions = {
-  settings: { maxConcurrentStreams: 1024, enablePush: false },
+const http2Options = ({ streams, headerBytes, headers }: GrpcLimits): ServerOptions => ({
+  settings: { maxConcurrentStreams: streams, maxHeaderListSize: headerBytes, enablePush: false },
+  maxHeaderListPairs: headers,
   /** What nghttp2 and headers take for a connection, in megabytes; messages are no part of it, see GrpcLimits. */
   maxSessionMemory: 64,
   /** Frames that break the protocol, and streams beyond those allowed at once, until the connection is closed. */
   maxSessionInvalidFrames: 100,
   maxSessionRejectedStreams: 100,
-}
+})
 
 /**
  * Serves envoy.service.auth.v3.Authorization, grpc.health.v1 and reflection at one address. Check is answered
- * straight on node:http2, everything else by grpc-js. TLS is 1.3 only, without session resumption, so every
+ * straight on node:http2 unless the options say otherwise, everything else by grpc-js. TLS is 1.3 only, without
+ * session resumption, so every
  * connection shows its certificate. Nothing that a peer sends is an exception of this process. Rejects when it
  * can't listen; bad certificates reject too.
  */
 export async function startGrpcListener(options: GrpcListenerOptions): Promise<GrpcListener> {
   const limits = { ...LIMITS, ...options.limits }
-  const { tls, check, accessLogs, maxMessageBytes, deadlineMs } = options
-  const server = tls ? createTlsServer(HTTP2, tls, limits.silentMs) : createServer(HTTP2)
+  const { tls, check, accessLogs, maxMessageBytes, deadlineMs, turns = new Turns() } = options
+  const http2 = http2Options(limits)
+  const server = tls ? createTlsServer(http2, tls, limits.silentMs) : createServer(http2)
+  const told = options.onClosed ?? ignore
+  const entrance = new Entrance({
+    limits,
+    tls: tls !== undefined,
+    enter: ({ socket }) => void server.emit('connection', socket),
+    refused: (reason, peer) => told({ reason, peer }),
+  })
+  // Read only once it is let in, so that no byte is lost that it waits with.
+  const front = createTcpServer({ pauseOnConnect: tls !== undefined }, (socket) => entrance.arrive(socket))
   const side = startSideServices({ accessLogs: accessLogs !== undefined })
-  const connections = new Connections(server, limits)
+  const library =
+    options.checkServer === 'GrpcJs' ? startGrpcJsCheck(CHECK_PATH, check, maxMessageBytes, turns) : undefined
+  const connections = new Connections(limits, turns, entrance, told)
 
   server.on('session', (session: ServerHttp2Session) => {
+    endAfterRead(session)
     try {
-      connections.add(session, admissionOf(session, tls))
+      connections.add(session, entrance.arrivalOf(session.socket), admissionOf(session, tls))
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
     } catch {
       session.destroy()
@@ -110,13 +137,17 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
     }
   })
   server.on('sessionError', ignore)
+  server.on('tlsClientError', (_error: Error, socket: TLSSocket) =>
+    told({ reason: 'handshake', peer: socket.remoteAddress }),
+  )
 
   function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const connection = connections.of(stream.session)
-    if (connection === undefined || connection.budget.spent) {
+    if (connection === undefined || connection.over || connection.budget.spent) {
       return stream.close(constants.NGHTTP2_REFUSED_STREAM)
     }
     const { admission, budget } = connection
+    connection.watch.follow(stream)
     if (!admission.ok) return refuseCall(stream, admission.status, admission.message)
     if (admission.untilMs < Date.now()) {
       return refuseCall(stream, GRPC_STATUS.unauthenticated, 'the client certificate has expired')
@@ -129,7 +160,9 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
     const path = headers[':path']
     if (path === ACCESS_LOG_PATH && accessLogs) return serveLogs(stream, connection, accessLogs)
     if (path !== CHECK_PATH) return side.serve(stream, headers)
-    serveCheck(stream, headers, { asker: admission.asker, check, maxMessageBytes, deadlineMs, budget })
+    const terms = { asker: admission.asker, check, maxMessageBytes, deadlineMs, turns, budget }
+    if (library) library.serve(stream, headers, terms)
+    else serveCheck(stream, headers, terms)
   }
 
   function serveLogs(stream: ServerHttp2Stream, connection: Connection, take: TakeAccessLogEntry): void {
@@ -157,26 +190,30 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
     })
   }
 
-  let address: string
+  let door: Door
   try {
-    address = await bind(server, options.address)
+    door = await openDoor(front, options.address)
   } catch (error) {
     side.stop()
+    library?.stop()
     connections.destroy()
+    entrance.destroy()
     throw error
   }
   server.on('error', ignore)
-  const closed = new Promise<void>((resolve) => server.once('close', resolve))
+  front.on('error', ignore)
 
   async function close(): Promise<void> {
     side.stop()
-    if (server.listening) server.close()
+    library?.stop()
+    const shut = door.shut()
     connections.destroy()
-    await closed
+    entrance.destroy()
+    await Promise.all([shut, door.closed])
   }
 
   return {
-    address,
+    address: door.address,
     connections: () => connections.count,
     setServing: (serving) => side.setServing(serving),
     updateTls: (certificate) => {
@@ -185,7 +222,7 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
     drain: async ({ delayMs, timeoutMs }) => {
       side.setServing(false)
       await sleep(delayMs)
-      server.close()
+      await door.shut()
       await connections.announceEnd(timeoutMs)
       side.stop()
       await connections.end(timeoutMs)
@@ -195,7 +232,7 @@ export async function startGrpcListener(options: GrpcListenerOptions): Promise<G
   }
 }
 
-function admissionOf(session: Http2Session, tls: GrpcListenerOptions['tls']): Admission {
+function admissionOf(session: ServerHttp2Session, tls: GrpcListenerOptions['tls']): Admission {
   if (tls?.clientCa === undefined) return ANYBODY
   const { socket } = session
   return admit(socket instanceof TLSSocket ? socket : undefined, tls.allowedClients)

@@ -13,6 +13,9 @@ export const GRPC_STATUS = {
 
 export const CONTENT_TYPE = 'application/grpc+proto'
 
+/** What a message of a call may be encoded with, told to who tried another. Source: gRPC Compression. */
+export const ENCODINGS = { 'grpc-accept-encoding': 'identity' } as const
+
 /**
  * The HTTP status for what is no gRPC call at all, undefined for a call. gRPC is POST only; other content types
  * get 415. Source: gRPC over HTTP/2, "Requests".
@@ -29,8 +32,13 @@ export function refuseRequest(stream: ServerHttp2Stream, status: number): void {
   stopReading(stream)
 }
 
-/** Ends a call without a message, with trailers only. `message` is plain ASCII. */
-export function refuseCall(stream: ServerHttp2Stream, status: number, message: string): void {
+/** Ends a call without a message, with trailers only. `message` is plain ASCII; `more` are further headers. */
+export function refuseCall(
+  stream: ServerHttp2Stream,
+  status: number,
+  message: string,
+  more?: Readonly<Record<string, string>>,
+): void {
   if (isOver(stream)) return
   stream.respond(
     {
@@ -38,6 +46,7 @@ export function refuseCall(stream: ServerHttp2Stream, status: number, message: s
       'content-type': CONTENT_TYPE,
       'grpc-status': String(status),
       'grpc-message': encodeURIComponent(message),
+      ...more,
     },
     { endStream: true },
   )

@@ -1,19 +1,11 @@
 import { fileURLToPath } from 'node:url'
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-  type ServerHttp2Stream,
-} from 'node:http2'
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { Server } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { ReflectionService } from '@grpc/reflection'
 import { HealthImplementation, protoPath as healthProto } from 'grpc-health-check'
-import { duplexPair } from './duplex-pair.js'
-import { GRPC_STATUS, refuseCall, stopReading } from './refusal.js'
+import { type PassedOn, serveInProcess } from './in-process.js'
+import { GRPC_STATUS, refuseCall } from './refusal.js'
 
 export const AUTHORIZATION_SERVICE = 'envoy.service.auth.v3.Authorization'
 const PROTO_ROOT = fileURLToPath(new URL('../../../proto', import.meta.url))
@@ -50,83 +42,30 @@ export function startSideServices({ accessLogs }: { readonly accessLogs: boolean
   const protos = [AUTHORIZATION_PROTO, healthProto, ...(accessLogs ? [ACCESS_LOG_PROTO] : [])]
   const packages = loadSync(protos, { keepCase: true, includeDirs: [PROTO_ROOT] })
   new ReflectionService(packages).addToServer(server)
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-  let session: ClientHttp2Session | undefined
-  let stopped = false
+  const within = serveInProcess(server)
   let calls = 0
-
-  function connection(): ClientHttp2Session {
-    if (session === undefined || session.closed || session.destroyed) {
-      const [near, far] = duplexPair()
-      injector.injectConnection(far)
-      session = connect('http://localhost', { createConnection: () => near })
-      session.on('error', () => undefined)
-    }
-    return session
-  }
 
   return {
     serve: (stream, headers) => {
-      if (stopped) return refuseCall(stream, GRPC_STATUS.unavailable, STOPPED)
       if (calls >= MAX_CALLS) return refuseCall(stream, GRPC_STATUS.resourceExhausted, 'too many calls')
       calls++
       stream.on('close', () => calls--)
-      forward(stream, connection().request(passedOn(headers), { endStream: false }))
+      within.serve(stream, passedOn(headers))
     },
     setServing: (serving) => {
       const status = serving ? 'SERVING' : 'NOT_SERVING'
       health.setStatus('', status)
       health.setStatus(AUTHORIZATION_SERVICE, status)
     },
-    stop: () => {
-      stopped = true
-      server.forceShutdown()
-      session?.destroy()
-    },
+    stop: () => within.stop(),
   }
 }
 
-const STOPPED = 'the service has stopped'
-
-function passedOn(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const passed: Record<string, string> = {
-    ':method': 'POST',
-    ':path': headers[':path'] ?? '/',
-    ':authority': 'localhost',
-    ':scheme': 'http',
-  }
+function passedOn(headers: IncomingHttpHeaders): PassedOn {
+  const passed: Record<string, string> = { ':path': headers[':path'] ?? '/' }
   for (const name of PASSED_ON) {
     const value = headers[name]
     if (typeof value === 'string') passed[name] = value
   }
   return passed
-}
-
-/** Passes one call through, message bytes, headers, trailers and cancellation alike. */
-function forward(stream: ServerHttp2Stream, call: ClientHttp2Stream): void {
-  let trailers: OutgoingHttpHeaders = {
-    'grpc-status': String(GRPC_STATUS.unavailable),
-    'grpc-message': 'stopped',
-  }
-  call.on('response', (response, flags) => {
-    if (stream.destroyed || stream.closed) return
-    const trailersOnly = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0
-    stream.respond(response, trailersOnly ? { endStream: true } : { waitForTrailers: true })
-    if (trailersOnly) stopReading(stream)
-    else call.pipe(stream)
-  })
-  call.on('trailers', (received) => {
-    trailers = received
-  })
-  stream.on('wantTrailers', () => {
-    stream.sendTrailers(trailers)
-    stopReading(stream)
-  })
-  stream.pipe(call)
-  stream.on('close', () => call.close(constants.NGHTTP2_CANCEL))
-  call.on('error', () => undefined)
-  call.on('close', () => {
-    if (!stream.headersSent) refuseCall(stream, GRPC_STATUS.internal, STOPPED)
-    else if (!stream.writableEnded) stream.close(constants.NGHTTP2_CANCEL)
-  })
 }

@@ -2,7 +2,9 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import type { Asker } from '../../request/listener.js'
 import type { Check } from '../../ext-authz/check.js'
 import type { ByteBudget } from './byte-budget.js'
-import { CONTENT_TYPE, GRPC_STATUS, refuseCall, stopReading } from './refusal.js'
+import type { Turns } from './turns.js'
+import { timeoutOf } from './call-timeout.js'
+import { CONTENT_TYPE, ENCODINGS, GRPC_STATUS, refuseCall, stopReading } from './refusal.js'
 
 /** Flag and length in front of every gRPC message. */
 const PREFIX_BYTES = 5
@@ -14,8 +16,6 @@ const NO_MESSAGE: Buffer = Buffer.alloc(0)
 /** What an open call costs beside its message: streams, headers and closures, measured at 3 to 4 KB. */
 const CALL_BYTES = 4096
 const LEAST_ROOM_BYTES = 4096
-/** Longest time for one call, whatever its client says; a timer takes no more than 24 days. */
-const MAX_TIMEOUT_MS = 60_000
 /** Kept back from the deadline for the denial of a message that does not come; half of it where it is short. */
 const DENIAL_MS = 50
 
@@ -25,6 +25,7 @@ export type CallTerms = {
   readonly maxMessageBytes: number
   /** For a call that brings no deadline, milliseconds. */
   readonly deadlineMs: number
+  readonly turns: Turns
   /** Pays for what is held between two reads of the connection. */
   readonly budget: ByteBudget
 }
@@ -38,6 +39,7 @@ export type CallTerms = {
 export function serveCheck(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, terms: CallTerms): void {
   const { budget, maxMessageBytes } = terms
   const openedMs = performance.now()
+  const waitedMs = terms.turns.waitedMs(openedMs)
   const timeoutMs = timeoutOf(headers['grpc-timeout']) ?? terms.deadlineMs
   let state: 'receiving' | 'deciding' | 'over' = 'receiving'
   /** A part of what was read from the connection until a second part comes, then a buffer of its own with room. */
@@ -62,7 +64,7 @@ export function serveCheck(stream: ServerHttp2Stream, headers: IncomingHttpHeade
     if (size < PREFIX_BYTES || body.readUInt32BE(1) !== size - PREFIX_BYTES) {
       return refuse(GRPC_STATUS.internal, 'the request is not one gRPC message')
     }
-    if (body[0] !== 0) return refuse(GRPC_STATUS.unimplemented, 'compression is not supported')
+    if (body[0] !== 0) return refuseEncoded(body[0] === 1 && isEncoded(headers['grpc-encoding']))
     decide(body.subarray(PREFIX_BYTES, size))
   })
   afterThisRead(waitForTheRest)
@@ -113,12 +115,22 @@ export function serveCheck(stream: ServerHttp2Stream, headers: IncomingHttpHeade
     refuseCall(stream, status, message)
   }
 
+  /** Source: gRPC Compression, "Test cases". */
+  function refuseEncoded(named: boolean): void {
+    if (!named) return refuse(GRPC_STATUS.internal, 'the flag of the message is wrong')
+    letGo()
+    refuseCall(stream, GRPC_STATUS.unimplemented, 'compression is not supported', ENCODINGS)
+  }
+
   function decide(message: Buffer): void {
     state = 'deciding'
     clearTimeout(timer)
+    const decidedMs = performance.now()
     try {
       const reply = terms.check(message, {
-        deadlineMs: Date.now() + timeoutMs - (performance.now() - openedMs),
+        deadlineMs: Date.now() + timeoutMs - waitedMs - (decidedMs - openedMs),
+        // Calls that opened before it in this turn may have been decided first.
+        waitedMs: terms.turns.waitedMs(decidedMs),
         asker: terms.asker,
         traceparent: single(headers['traceparent']),
       })
@@ -159,6 +171,9 @@ function sendOk(this: ServerHttp2Stream): void {
   stopReading(this)
 }
 
+const isEncoded = (encoding: string | string[] | undefined): boolean =>
+  encoding !== undefined && encoding !== 'identity'
+
 let opened: (() => void)[] = []
 
 /** Calls `look` once everything is handled that this turn of the event loop reads from connections. */
@@ -169,16 +184,6 @@ function afterThisRead(look: () => void): void {
     opened = []
     for (const each of looks) each()
   })
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
-
-/** `grpc-timeout` in milliseconds, at most 60,000; undefined when absent or not one. */
-function timeoutOf(timeout: string | string[] | undefined): number | undefined {
-  if (typeof timeout !== 'string') return undefined
-  const match = /^([0-9]{1,8})([HMSmun])$/.exec(timeout)
-  const unitMs = UNIT_MS[match?.[2] ?? '']
-  return unitMs === undefined ? undefined : Math.min(Number(match?.[1]) * unitMs, MAX_TIMEOUT_MS)
 }
 
 function single(value: string | string[] | undefined): string | undefined {

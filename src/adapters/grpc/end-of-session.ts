@@ -1,0 +1,13 @@
+import type { ServerHttp2Session } from 'node:http2'
+
+/**
+ * Lets a session that is ended while its bytes are read end right after that read. Else Node.js 22 aborts the
+ * process when another call with a body follows in the same bytes, for example behind a GOAWAY with an error or a
+ * PING answer that nobody waits for.
+ */
+export function endAfterRead(session: ServerHttp2Session): void {
+  const destroy = session.destroy.bind(session)
+  session.destroy = (...how): void => {
+    setImmediate(() => destroy(...how))
+  }
+}
