@@ -2,25 +2,31 @@ import type { Writable } from 'node:stream'
 import { createDecisionIds } from './adapters/decision-ids.js'
 import type { AskerCertificate } from './adapters/grpc/asker.js'
 import { type GrpcListener, type GrpcListenerOptions, startGrpcListener } from './adapters/grpc/listener.js'
+import { Turns } from './adapters/grpc/turns.js'
 import { isRevokedNow } from './identity/certificate-policy.js'
 import { andThen } from './identity/eventually.js'
-import { startHealthServer } from './adapters/http/health.js'
+import { type Readiness, startHealthServer } from './adapters/http/health.js'
 import { startPublicServer } from './adapters/http/public.js'
 import { answerMetrics } from './adapters/telemetry/accepted.js'
+import type { Family } from './adapters/telemetry/family.js'
+import { RecentDecisions } from './admin/recent-decisions.js'
 import { writeSecurityEvent } from './audit/security-event.js'
 import type { Trail } from './audit/trail.js'
 import { writeSignalEvent } from './audit/signal-event.js'
 import { authorize, type Identify, type Lookups } from './authorize.js'
 import type { Config, ListenerConfig } from './config/config.js'
 import { type Check, createCheck } from './ext-authz/check.js'
+import { UsualTime } from './ext-authz/overload.js'
 import { prepareReplies } from './ext-authz/reply.js'
 import { identify } from './identity/identify.js'
 import type { ReplayGuard } from './identity/replay.js'
 import { type LiveTls, openTls, readAllTls, type TlsMaterial, watchTls } from './main/listener-tls.js'
 import type { LiveAgent } from './main/live-agent.js'
-import { openAssertions } from './main/live-assertions.js'
-import { openAdmin } from './main/live-admin.js'
+import { openAssertions, type PublishedKey } from './main/live-assertions.js'
+import { type AdminParts, openAdmin } from './main/live-admin.js'
+import { openWebhook } from './main/live-webhook.js'
 import { openAlertSinks } from './main/alert-sinks.js'
+import { type ClosedConnections, countClosedConnections } from './main/closed-connections.js'
 import { openAuditTrail } from './main/audit-trail.js'
 import { openDetector } from './main/detector.js'
 import { createExpiries, type Expiries } from './main/expiries.js'
@@ -31,11 +37,14 @@ import { openPolicy } from './main/live-policy.js'
 import { type LiveSsf, openSsf } from './main/live-ssf.js'
 import { openState } from './main/live-state.js'
 import { openTrust } from './main/live-trust.js'
-import { type Log, messageOf, openLog, StartFailure } from './main/log.js'
+import { type LiveLog, type Log, messageOf, openLog, StartFailure } from './main/log.js'
 import { openRecorder } from './main/recorder.js'
 import { openTelemetry } from './main/telemetry.js'
+import { registerClosedConnections } from './main/metrics/connections.js'
 import { registerMetrics } from './main/registered-metrics.js'
 import { openVerifiers } from './main/verifiers.js'
+import { warmUp } from './main/warm-up.js'
+import type { Team } from './main/workers/team.js'
 import { locate } from './risk/locate.js'
 import type { StoreHealth } from './state/store.js'
 import { recall } from './state/recall.js'
@@ -51,10 +60,18 @@ export type StartOptions = {
   readonly log: (line: string) => void
   /** Instead of the store's: for measuring what a repeated token costs. */
   readonly replayGuard?: ReplayGuard
+  /** Those that this process answers together with; undefined: it answers alone. */
+  readonly team?: Team
 }
+
+/** Security events kept for those who look; about a kilobyte each. */
+const RECENT_EVENTS = 1000
 
 /** How long the record of a signal waits for room, milliseconds. */
 const SIGNAL_WAIT_MS = 2000
+
+/** Of the time that calls are given: once they wait this long before they are read, known callers come first. */
+const STRAINED_SHARE = 0.25
 
 /** A bundle that comes or a sink that breaks is in grpc.health this much later at most. */
 const READINESS_LOOK_MS = 500
@@ -68,6 +85,17 @@ export type Running = {
   readonly public: string | undefined
   /** And of the admin API. */
   readonly admin: string | undefined
+  /** And of the webhook. */
+  readonly webhook: string | undefined
+  /** What /readyz tells, for who asks in another way. */
+  readonly readiness: () => Readiness
+  /** What /metrics tells. */
+  readonly families: () => Family[]
+  /** The last security events; undefined where nobody could look at them. */
+  readonly recent: RecentDecisions | undefined
+  /** Public keys of assertions. */
+  readonly publishedKeys: () => readonly PublishedKey[]
+  readonly log: Pick<LiveLog, 'setLevel' | 'of'>
   /** Writes every detail into the log, or no longer. */
   toggleDebug(): void
   /** Drains: not serving, then no new calls, then what was accepted is answered and written. */
@@ -94,7 +122,9 @@ async function open(
   undo: (() => void | Promise<void>)[],
 ): Promise<Running> {
   const nowMs = Date.now
-  const liveLog = openLog(options.log, config.log.level, nowMs)
+  const { team } = options
+  const isFirst = team === undefined || team.number === 1
+  const liveLog = openLog(options.log, config.log.level, nowMs, team && { worker: team.number })
   undo.push(() => liveLog.close())
   const log = liveLog.of('server')
   const expiries = createExpiries()
@@ -119,10 +149,16 @@ async function open(
   await failWithEveryProblem(opening)
   const [policy, trust, keys, tls, assertions, livePlaces, telemetry] = await Promise.all(opening)
   isService = (name) => policy.current.matrix.services.has(name)
-  const state = await openState(config, liveLog.of('state'))
+  const state = await openState(config, liveLog.of('state'), team?.storePath)
   const { store } = state
+  const turns = new Turns()
+  const usualTime = new UsualTime(config.limits.deadlineMs)
   undo.push(() => state.close(nowMs()))
-  const verifiers = openVerifiers(config, trust, keys, options.replayGuard ?? store.claims)
+  const verifiers = openVerifiers(config, trust, keys, options.replayGuard ?? store.claims, {
+    dpopNonceKey: team?.dpopNonceKey,
+    strained: () => turns.lastMs > usualTime.ms * STRAINED_SHARE,
+    usualTime,
+  })
   for (const [factor, source] of [
     ['impossibleTravel', config.geo],
     ['maliciousIp', config.threats.files[0]],
@@ -177,7 +213,8 @@ async function open(
     consume: (use) => store.consume(use),
     signals: config.ssf.transmitters.length > 0,
   }
-  const admin = await openAdmin(config, {
+  const recent = config.admin ? new RecentDecisions(RECENT_EVENTS) : undefined
+  const adminParts: Omit<AdminParts, 'recent'> = {
     store,
     policy,
     lookups,
@@ -185,13 +222,24 @@ async function open(
     isRevoked: (asker) => isRevokedNow(asker, trust.policy, nowMs()),
     tell: alertSinks.send,
     noteCertificate: (pem) => expiries.note('admin', pem),
+    others: team?.others,
     liveLog,
     log: liveLog.of('admin'),
     nowMs,
-  })
+  }
+  const admin = recent && isFirst ? await openAdmin(config, { ...adminParts, recent }) : undefined
   if (admin) undo.push(() => admin.close())
+  const webhook =
+    config.webhook && policy.judge && isFirst
+      ? await openWebhook(config.webhook, {
+          judge: policy.judge,
+          log: liveLog.of('webhook'),
+          noteCertificate: (pem) => expiries.note('webhook', pem),
+        })
+      : undefined
+  if (webhook) undo.push(() => webhook.close())
   const ssf = openSsf(
-    config,
+    isFirst ? config : { ...config, ssf: { ...config.ssf, transmitters: [] } },
     keys,
     store,
     {
@@ -211,7 +259,7 @@ async function open(
     metrics,
     liveLog.of('recorder'),
   )
-  const load = { deciding: 0 }
+  const load = { deciding: 0, shed: 0 }
   registerMetrics({
     metrics,
     policy,
@@ -227,6 +275,8 @@ async function open(
     expiries,
     load: {
       deciding: () => load.deciding,
+      shed: () => load.shed,
+      waitedMs: () => turns.lastMs,
       connections: () => listeners.map(({ name, listener }) => [name, listener.connections()]),
     },
   })
@@ -242,7 +292,7 @@ async function open(
   const parts = {
     record: (event: Parameters<typeof writeSecurityEvent>[0], waitMs: number) => {
       const line = writeSecurityEvent(event)
-      admin?.noteEvent(line)
+      recent?.note(line)
       const { nowMs: atMs, decisionId } = event
       const classification = event.decision.data?.name
       const accepted = trail.accept({ line, classification, atMs, decisionId }, waitMs)
@@ -253,6 +303,10 @@ async function open(
     recordCheck: recorder?.record,
     follow: telemetry.follow,
     observe: metrics.observe,
+    usualTime,
+    shed: () => {
+      load.shed++
+    },
     report: (error: unknown) => log('error', 'a decision failed', { problem: stackOf(error) }),
     newDecisionId: createDecisionIds(nowMs),
     revision: () => policy.current.revision,
@@ -273,6 +327,9 @@ async function open(
     clockUs: () => performance.now() * 1000,
   }
 
+  const closed = countClosedConnections(liveLog.of('listener'))
+  undo.push(() => closed.close())
+  registerClosedConnections(metrics, closed)
   for (const rules of config.listeners) {
     const check = counted(
       load,
@@ -289,44 +346,54 @@ async function open(
     )
     const liveTls = await openTls(rules, tls, trust.agents)
     const isRevoked = (asker: AskerCertificate): boolean => isRevokedNow(asker, trust.policy, nowMs())
-    const answering = { check, isRevoked, accessLogs: feedback.accessLogs }
-    const surroundings = { agents: trust.agents, config, expiries, log: liveLog.of('listener') }
-    const { listener, watcher } = await listen(rules, liveTls, answering, surroundings)
+    const answering = { check, isRevoked, accessLogs: feedback.accessLogs, turns }
+    const surroundings = { agents: trust.agents, config, expiries, closed, log: liveLog.of('listener') }
+    const from = team?.arrivals(rules.name) ?? rules.address
+    const { listener, watcher } = await listen(rules, from, liveTls, answering, surroundings)
     listeners.push({ name: rules.name, listener })
     undo.push(() => {
       watcher?.close()
       return listener.close()
     })
   }
+  const readiness = (): Readiness => ({
+    ready: isReady(),
+    detail: {
+      revision: policy.current.revision,
+      policyProblems: policy.lastProblems,
+      trustProblems: trust.health().problems,
+      placeProblems: livePlaces.problems(),
+      signalProblems: problemsOf(ssf.health()),
+      state: stateDetail(store.health()),
+      audit: auditDetail(trail.figures()),
+    },
+  })
   const health = config.health.listen
     ? await orStartFailure(
         'health',
         startHealthServer({
           listen: config.health.listen,
-          readiness: () => ({
-            ready: isReady(),
-            detail: {
-              revision: policy.current.revision,
-              policyProblems: policy.lastProblems,
-              trustProblems: trust.health().problems,
-              placeProblems: livePlaces.problems(),
-              signalProblems: problemsOf(ssf.health()),
-              state: stateDetail(store.health()),
-              audit: auditDetail(trail.figures()),
-            },
-          }),
+          readiness,
           metrics: (accept) => answerMetrics(metrics, accept),
         }),
       )
     : undefined
   if (health) undo.push(() => health.close())
-  const publicServer = config.public.listen
-    ? await orStartFailure(
-        'public',
-        startPublicServer({ listen: config.public.listen, jwks: assertions.jwks, events: ssf.push }),
-      )
-    : undefined
+  const publicServer =
+    config.public.listen && isFirst
+      ? await orStartFailure(
+          'public',
+          startPublicServer({
+            listen: config.public.listen,
+            jwks: async () => assertions.jwks(await team?.others.keys()),
+            events: ssf.push,
+          }),
+        )
+      : undefined
   if (publicServer) undo.push(() => publicServer.close())
+  const warmedAtMs = performance.now()
+  const decided = await warmUp({ ...parts, policy: policy.current })
+  log('debug', 'warmed up', { decided, tookMs: Math.round(performance.now() - warmedAtMs) })
   serving = true
   tellReadiness()
   const readinessLook = setInterval(tellReadiness, READINESS_LOOK_MS).unref()
@@ -338,12 +405,19 @@ async function open(
     health: health?.address,
     public: publicServer?.address,
     admin: admin?.address,
+    webhook: webhook?.address,
+    readiness,
+    families: metrics.families,
+    recent,
+    publishedKeys: assertions.published,
+    log: liveLog,
     toggleDebug: liveLog.toggleDebug,
     stop: () => {
       serving = false
       return everyStep([
         // What it changes is audited, so it ends first.
         () => admin?.close(),
+        () => webhook?.close(),
         () => Promise.all(listeners.map(({ listener }) => listener.drain(config.drain))),
         () => detector?.drain(),
         () => trail.drain(config.drain.timeoutMs),
@@ -359,29 +433,35 @@ async function open(
 
 async function listen(
   rules: ListenerConfig,
+  from: GrpcListenerOptions['address'],
   liveTls: LiveTls | undefined,
-  answering: Pick<GrpcListenerOptions, 'check' | 'isRevoked' | 'accessLogs'>,
+  answering: Pick<GrpcListenerOptions, 'check' | 'isRevoked' | 'accessLogs' | 'turns'>,
   {
     agents,
     config,
     expiries,
+    closed,
     log,
   }: {
     readonly agents: ReadonlyMap<string, LiveAgent>
     readonly config: Config
     readonly expiries: Expiries
+    readonly closed: ClosedConnections
     readonly log: Log
   },
 ): Promise<{ listener: GrpcListener; watcher: { close(): void } | undefined }> {
-  const { name, address, tls } = rules
+  const { name, tls, checkServer } = rules
   const listener = await orStartFailure(
     `listener ${name}`,
     startGrpcListener({
-      address,
+      address: from,
       tls: liveTls && { ...liveTls.material, allowedClients: liveTls.allowedClients },
       ...answering,
+      checkServer,
       maxMessageBytes: config.limits.maxMessageBytes,
       deadlineMs: config.limits.deadlineMs,
+      limits: config.limits.listener,
+      onClosed: closed.of(name),
     }),
   )
   const note = (pem: string): void => expiries.note(`listener ${name}`, pem)

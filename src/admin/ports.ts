@@ -52,7 +52,7 @@ export type AdminPorts = {
   readonly trustDomains: readonly string[]
   readonly decisions: {
     /** Security events, one JSON text each, newest first. */
-    readonly newest: () => Iterable<string>
+    readonly newest: () => Eventually<Outcome<Iterable<string>>>
     /** Tells events as they are made, until the returned function is called. */
     readonly follow: (listener: (line: string) => void) => () => void
   }

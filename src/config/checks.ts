@@ -14,6 +14,7 @@ import { checkSsf } from './ssf-checks.js'
 import { checkStore } from './store-checks.js'
 import { checkTelemetry } from './telemetry-checks.js'
 import { checkBundles, checkTlsSource } from './trust-checks.js'
+import { checkWebhook } from './webhook.js'
 
 /** Something that is wrong between options that are each right for themselves. */
 export type CheckFinding = {
@@ -39,6 +40,7 @@ export function crossCheck(effective: EffectiveConfiguration): CheckFinding[] {
   checkUrls(effective, tell)
   checkDpop(effective, tell)
   checkPolicy(effective, tell)
+  checkWebhook(effective, tell)
   checkStore(effective, tell)
   checkAdmin(effective, tell)
   checkPlaces(effective, tell)
@@ -122,7 +124,7 @@ function checkAddresses(effective: EffectiveConfiguration, tell: Tell): void {
   effective.listeners.forEach(({ name, address }, index) =>
     take(['listeners', index, 'address'], address, `listener \`${name}\``),
   )
-  for (const section of ['health', 'public', 'admin'] as const) {
+  for (const section of ['health', 'public', 'admin', 'webhook'] as const) {
     const { listen } = effective[section]
     const option = `\`${section}.listen\``
     if (listen.startsWith('unix:')) {

@@ -1,9 +1,10 @@
 import { dirname, resolve } from 'node:path'
-import { parseDurationMs, parseSizeBytes } from '../schema/units.js'
+import { parseDurationMs } from '../schema/units.js'
 import { parseListenAddress } from './address.js'
 import type { ListenAddress } from './address.js'
 import { type AdminConfig, adminOf, type GrantsConfig, grantsOf } from './admin.js'
 import { type AuditConfig, auditOf } from './audit.js'
+import { type LimitsConfig, limitsOf } from './limits.js'
 import { type PolicyConfig, policyOf } from './policy.js'
 import type { EffectiveConfiguration } from './schema.js'
 import { type AlertSinkConfig, alertSinkOf, type GeoConfig, geoOf } from './signals.js'
@@ -11,6 +12,7 @@ import { type SsfConfig, ssfOf } from './ssf.js'
 import { type OnUnavailableConfig, onUnavailableOf, type StoreConfig, storeOf } from './store.js'
 import { logLevelOf, type TelemetryConfig, telemetryOf } from './telemetry.js'
 import { agentTarget, type BundleSource, bundleSource } from './trust.js'
+import { type WebhookConfig, webhookOf } from './webhook.js'
 
 /** Where an issuer's keys are. */
 export type KeyLocation =
@@ -57,6 +59,8 @@ export type ListenerConfig = {
   /** Elements of x-forwarded-for after the client's that trusted hops wrote, beyond the asking Envoy's own. */
   readonly trustedHops: number
   readonly mtls: 'Strict' | 'Permissive'
+  /** What answers Check: node:http2 straight, or @grpc/grpc-js. */
+  readonly checkServer: 'Http2' | 'GrpcJs'
   readonly target: readonly ('principal' | 'extension' | 'route')[]
 }
 
@@ -151,6 +155,8 @@ export type Config = {
   readonly accessLogService: { readonly enabled: boolean }
   /** Undefined: off. */
   readonly admin: AdminConfig | undefined
+  /** Undefined: off. */
+  readonly webhook: WebhookConfig | undefined
   readonly deviceInventory: { readonly enabled: boolean }
   readonly grants: GrantsConfig
   readonly ssf: SsfConfig
@@ -167,7 +173,7 @@ export type Config = {
   readonly health: { readonly listen: Extract<ListenAddress, { kind: 'tcp' }> | undefined }
   /** Undefined: off. */
   readonly public: { readonly listen: Extract<ListenAddress, { kind: 'tcp' }> | undefined }
-  readonly limits: { readonly maxMessageBytes: number; readonly deadlineMs: number }
+  readonly limits: LimitsConfig
   readonly caches: { readonly tokens: number; readonly certificates: number }
   readonly showMessages: boolean
 }
@@ -176,7 +182,7 @@ export type Config = {
 export function toConfig(effective: EffectiveConfiguration, file: string): Config {
   const folder = dirname(resolve(file))
   const at = (path: string): string => resolve(folder, path)
-  const { drain, certificates, serviceTokens, userTokens, jwks, health, limits } = effective
+  const { drain, certificates, serviceTokens, userTokens, jwks, health } = effective
   const assertion = effective.upstreamAssertion
   return {
     listeners: effective.listeners.map((listener) => ({
@@ -265,6 +271,7 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     threats: { files: effective.threats.files.map(at) },
     accessLogService: effective.accessLogService,
     admin: adminOf(effective.admin, at),
+    webhook: webhookOf(effective.webhook, at),
     deviceInventory: { enabled: effective.deviceInventory.enabled ?? false },
     grants: grantsOf(effective.grants),
     ssf: ssfOf(effective.ssf, at),
@@ -279,7 +286,7 @@ export function toConfig(effective: EffectiveConfiguration, file: string): Confi
     public: {
       listen: effective.public.listen === '' ? undefined : tcpOf(addressOf(effective.public.listen)),
     },
-    limits: { maxMessageBytes: bytes(limits.maxMessageSize), deadlineMs: ms(limits.deadline) },
+    limits: limitsOf(effective),
     caches: effective.caches,
     showMessages: effective.showMessages,
   }
@@ -356,10 +363,6 @@ function tcpOf(address: ListenAddress): Extract<ListenAddress, { kind: 'tcp' }> 
 
 function ms(text: string): number {
   return parseDurationMs(text) ?? NaN
-}
-
-function bytes(text: string): number {
-  return parseSizeBytes(text) ?? NaN
 }
 
 function hex(text: string): string {

@@ -100,6 +100,7 @@ const STAND_INS: Readonly<Record<string, unknown>> = {
       trustedProxies: [],
       trustedHops: 0,
       mtls: 'Strict',
+      checkServer: 'Http2',
     },
   ],
 }

@@ -10,6 +10,8 @@ export type KubernetesPolicyConfig = {
   readonly grants: ReadonlyMap<string, readonly string[]>
   /** Undefined: the pod's service account. */
   readonly kubeconfig: string | undefined
+  /** False where another process tells what becomes of each resource. */
+  readonly writesStatuses: boolean
 }
 
 /** Exactly one is there. */
@@ -30,6 +32,7 @@ export function policyOf(
       namespaces,
       grants: new Map(Object.entries(grants)),
       kubeconfig: kubeconfig === undefined ? undefined : at(kubeconfig),
+      writesStatuses: true,
     },
   }
 }

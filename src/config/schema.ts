@@ -1,16 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import type { Static } from '@sinclair/typebox'
 import { Fields, Named, Words, publishedSchema } from '../schema/fields.js'
-import {
-  SpiffePatternSchema,
-  TrustDomainSchema,
-  duration,
-  path,
-  size,
-  withOptionalDefaults,
-} from './fields.js'
+import { SpiffePatternSchema, TrustDomainSchema, duration, path, withOptionalDefaults } from './fields.js'
 import { AdminSchema, DeviceInventorySchema, GrantsSchema } from './admin-schema.js'
 import { AuditSchema } from './audit-schema.js'
+import { LimitsSchema } from './limits-schema.js'
 import { ListenerSchema } from './listener-schema.js'
 import { AccessLogServiceSchema, AlertsSchema, GeoSchema, ThreatsSchema } from './signal-schema.js'
 import { PolicySchema } from './policy-schema.js'
@@ -19,6 +13,7 @@ import { OnUnavailableSchema, StoreSchema } from './store-schema.js'
 import { LogSchema, TelemetrySchema } from './telemetry-schema.js'
 import { BundleSchema } from './trust-schema.js'
 import { HEADER_NAME, JwksSchema, ServiceTokensSchema, UserTokensSchema } from './token-schema.js'
+import { WebhookSchema } from './webhook.js'
 
 const upstreamHeader = (name: string, description: string) =>
   Type.String({
@@ -171,6 +166,7 @@ export const EffectiveConfigurationSchema = Fields(
     threats: ThreatsSchema,
     accessLogService: AccessLogServiceSchema,
     admin: AdminSchema,
+    webhook: WebhookSchema,
     deviceInventory: DeviceInventorySchema,
     grants: GrantsSchema,
     ssf: SsfSchema,
@@ -196,13 +192,7 @@ export const EffectiveConfigurationSchema = Fields(
       },
       { default: {} },
     ),
-    limits: Fields(
-      {
-        maxMessageSize: size('4MiB', 'Larger checks are refused.'),
-        deadline: duration('200ms', 'Time for a check that brings no deadline of its own.'),
-      },
-      { default: {} },
-    ),
+    limits: LimitsSchema,
     caches: Fields(
       {
         tokens: count(50_000, 10_000_000, 'Verified tokens remembered, of services and users each.'),

@@ -77,7 +77,8 @@ export const UserTokensSchema = Fields(
         maxAge: duration('60s', "The longest time since a proof's iat."),
         nonce: Type.Boolean({
           default: false,
-          description: 'Ask for a nonce of this server in every proof. Each process has its own.',
+          description:
+            'Ask for a nonce of this server in every proof. Workers share theirs; each replica has its own.',
         }),
       },
       { default: {}, description: 'DPoP proofs (RFC 9449).' },

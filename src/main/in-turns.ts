@@ -12,3 +12,17 @@ export async function inTurns<Result>(steps: Generator<void, Result>): Promise<R
     startedAt = performance.now()
   }
 }
+
+/** The same, and `late` when it isn't done at `endMs` of `performance.now()`; what is left of it is not run. */
+export function withinTime<Result>(steps: Generator<void, Result>, endMs: number): Promise<Result | 'late'> {
+  return inTurns(untilLate(steps, endMs))
+}
+
+function* untilLate<Result>(steps: Generator<void, Result>, endMs: number): Generator<void, Result | 'late'> {
+  while (performance.now() < endMs) {
+    const step = steps.next()
+    if (step.done) return step.value
+    yield
+  }
+  return 'late'
+}

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileBounded } from '../adapters/files.js'
 import type { ShownCertificate } from '../admin/client-certificate.js'
 import type { AdminPorts } from '../admin/ports.js'
-import { RecentDecisions } from '../admin/recent-decisions.js'
+import type { RecentDecisions } from '../admin/recent-decisions.js'
 import { type AdminServer, type AdminServerOptions, startAdminServer } from '../admin/server.js'
 import { hashTokens, type TokenHashes } from '../admin/tokens.js'
 import { writeAdminEvent } from '../audit/admin-event.js'
@@ -11,6 +11,7 @@ import type { Config } from '../config/config.js'
 import type { Eventually } from '../identity/eventually.js'
 import { writeBreakGlassAlert } from '../grants/grant-alert.js'
 import type { StateStore } from '../state/store.js'
+import { decisionsPort } from './admin/decisions.js'
 import { devicesPort } from './admin/devices.js'
 import { logLevelPort } from './admin/log-level.js'
 import { grantsPort } from './admin/grants.js'
@@ -23,9 +24,8 @@ import { found } from './admin/answers.js'
 import type { LivePolicy } from './live-policy.js'
 import { type LiveLog, type Log, messageOf, StartFailure } from './log.js'
 import { type Watched, watched } from './watched.js'
+import type { Others } from './workers/team.js'
 
-/** Security events kept for those who look; about a kilobyte each. */
-const RECENT_EVENTS = 1000
 const MAX_FILE_BYTES = 64 * 1024
 
 export type AdminParts = {
@@ -42,13 +42,15 @@ export type AdminParts = {
   readonly noteCertificate: (pem: string) => void
   /** Whether a client's certificate is revoked by now. */
   readonly isRevoked: (certificate: ShownCertificate) => boolean
+  /** Of this process. */
+  readonly recent: RecentDecisions
+  /** Undefined: this process answers alone. */
+  readonly others: Others | undefined
   readonly nowMs: () => number
 }
 
 export type LiveAdmin = {
   readonly address: string
-  /** Takes each security event as it is recorded. */
-  readonly noteEvent: (line: string) => void
   close(): Promise<void>
 }
 
@@ -57,7 +59,6 @@ export async function openAdmin(config: Config, parts: AdminParts): Promise<Live
   const { admin } = config
   if (!admin) return undefined
   const { log, nowMs } = parts
-  const recent = new RecentDecisions(RECENT_EVENTS)
   const watches: Watched[] = []
   const close = (): void => {
     for (const watch of watches) watch.close()
@@ -106,7 +107,7 @@ export async function openAdmin(config: Config, parts: AdminParts): Promise<Live
       listen: admin.listen,
       tls,
       actors: { tokens, clients: admin.clients },
-      ports: portsOf(config, recent, parts),
+      ports: portsOf(config, parts),
       isRevoked: parts.isRevoked,
       nowMs,
       newId: () => randomBytes(12).toString('base64url'),
@@ -120,7 +121,6 @@ export async function openAdmin(config: Config, parts: AdminParts): Promise<Live
   let closing: Promise<void> | undefined
   return {
     address: running.address,
-    noteEvent: (line) => recent.note(line),
     close: () => {
       closing ??= running.close().finally(close)
       return closing
@@ -128,7 +128,7 @@ export async function openAdmin(config: Config, parts: AdminParts): Promise<Live
   }
 }
 
-function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): AdminPorts {
+function portsOf(config: Config, parts: AdminParts): AdminPorts {
   const { store, policy, lookups, record, tell, nowMs } = parts
   const [issuer, second] = config.userTokens.issuers
   const defaultIssuer = second ? undefined : issuer?.issuer
@@ -139,10 +139,7 @@ function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): Ad
     defaultIssuer,
     issuers: config.userTokens.issuers.map((each) => each.issuer),
     trustDomains: [...new Set([config.trustDomain, ...config.trustDomains.keys()])],
-    decisions: {
-      newest: () => recent.newest(),
-      follow: (listener) => recent.follow(listener),
-    },
+    decisions: decisionsPort(parts.recent, parts.others),
     explain: explainPort({
       policy: current,
       lookups,
@@ -170,7 +167,7 @@ function portsOf(config: Config, recent: RecentDecisions, parts: AdminParts): Ad
     devices: devicesPort({ store, policy: () => current().device, nowMs }),
     risk: riskPort(subjects),
     quarantine: quarantinePort(subjects),
-    logLevel: logLevelPort(parts.liveLog),
+    logLevel: logLevelPort(parts.liveLog, parts.others),
   }
 }
 

@@ -8,12 +8,20 @@ import { watched } from './watched.js'
 const MAX_KEY_FILE_BYTES = 64 * 1024
 const MAX_AGE_SECONDS = 3600
 
+/** A public key as JWK. */
+export type PublishedKey = AssertionKey['publicJwk']
+
 /** What signs the assertions for upstreams, and what they verify them with. */
 export type LiveAssertions = {
   /** Undefined: none are minted. */
   readonly mint: MintAssertion | undefined
   /** The key set to publish. Kept by others for at most half of the overlap, a new key is known before it signs. */
-  readonly jwks: () => { readonly body: string; readonly maxAgeSeconds: number }
+  readonly jwks: (ofOthers?: readonly PublishedKey[]) => {
+    readonly body: string
+    readonly maxAgeSeconds: number
+  }
+  /** Keys of the set, for a process that publishes those of several. */
+  readonly published: () => readonly PublishedKey[]
   close(): void
 }
 
@@ -24,7 +32,7 @@ export async function openAssertions(
   nowMs: () => number,
 ): Promise<LiveAssertions> {
   if (!config) {
-    return { mint: undefined, jwks: () => keySet([], 0), close: () => undefined }
+    return { mint: undefined, jwks: () => keySet([], 0), published: () => [], close: () => undefined }
   }
   const { keyFile, algorithm, overlapMs, lifetimeMs, issuer, reuseMs } = config
   let keys: AssertionKeys | undefined
@@ -48,7 +56,11 @@ export async function openAssertions(
   const maxAgeSeconds = Math.min(MAX_AGE_SECONDS, Math.floor(overlapMs / 2000))
   return {
     mint: assertionMinter({ issuer, lifetimeMs, reuseMs, signer: (at) => known().signer(at) }),
-    jwks: () => keySet(known().published(nowMs()), maxAgeSeconds),
+    jwks: (ofOthers = []) => {
+      const all = [...known().published(nowMs()), ...ofOthers]
+      return keySet([...new Map(all.map((key) => [key['kid'], key])).values()], maxAgeSeconds)
+    },
+    published: () => known().published(nowMs()),
     close: () => file.close(),
   }
 }

@@ -6,6 +6,7 @@ import { openPolicyInSteps } from '../policy/packed-policy.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
 import { inTurns } from './in-turns.js'
 import { openResources } from './live-resources.js'
+import type { Judge } from './live-webhook.js'
 import { type Log, StartFailure } from './log.js'
 import { readPolicyFiles, unreadable } from './policy-files.js'
 import { readPolicyInThread } from './policy-thread.js'
@@ -41,6 +42,8 @@ export type LivePolicy = {
   readonly lastProblems: readonly string[]
   /** Undefined where policy comes from files. */
   readonly resources: (() => ResourceFigures) | undefined
+  /** Says what would become of a resource; undefined where policy comes from files. */
+  readonly judge: Judge | undefined
   close(): void
 }
 
@@ -125,6 +128,7 @@ async function openFiles(directory: string, place: PolicyPlace, log: Log): Promi
       return lastProblems
     },
     resources: undefined,
+    judge: undefined,
     close: () => {
       reading.close()
       closing.abort()

@@ -4,6 +4,7 @@ import type { CollectionLimits } from '../adapters/kubernetes/collection.js'
 import { ofKubeconfig } from '../adapters/kubernetes/kubeconfig.js'
 import type { KubernetesPolicyConfig } from '../config/policy.js'
 import type { Policy } from '../policy/load-policy.js'
+import { judgeInSteps } from '../policy/resources/judge.js'
 import { keyOf, type Resource } from '../policy/resources/resource.js'
 import { type InForce, settleInSteps, type Verdict } from '../policy/resources/settle.js'
 import { formatProblem, type Problem } from '../schema/problem.js'
@@ -52,6 +53,7 @@ export async function openResources(
 class LiveResources implements LivePolicy {
   readonly #client: ApiClient
   readonly #options: PolicySurroundings & Pick<KubernetesPolicyConfig, 'grants' | 'writesStatuses'>
+  readonly #namespaces: readonly string[]
   readonly #log: Log
   readonly #times: ResourceTimes
   readonly #followed: FollowedKinds
@@ -82,6 +84,7 @@ class LiveResources implements LivePolicy {
   ) {
     this.#client = client
     this.#options = { ...surroundings, grants: config.grants, writesStatuses: config.writesStatuses }
+    this.#namespaces = config.namespaces
     this.#log = log
     this.#times = times
     this.#statuses = new StatusWriter(client, log, { nowMs: Date.now, random: Math.random })
@@ -147,6 +150,17 @@ class LiveResources implements LivePolicy {
       ...this.#statuses.figures,
     }
   }
+
+  readonly judge: LivePolicy['judge'] = (proposed) =>
+    judgeInSteps(
+      proposed,
+      {
+        resources: this.#followed.resources(),
+        inForce: this.#inForce,
+        namespaces: this.#namespaces,
+      },
+      this.#options,
+    )
 
   close(): void {
     this.#closed = true

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os'
-import { openEmbeddedStore } from '../adapters/embedded-store/store.js'
+import { type EmbeddedStore, openEmbeddedStore } from '../adapters/embedded-store/store.js'
 import { readFileBounded } from '../adapters/files.js'
+import { serveLocalStore } from '../adapters/local-store/server.js'
+import { openLocalStore } from '../adapters/local-store/store.js'
 import type { RedisStoreOptions } from '../adapters/redis/options.js'
 import { openRedisStore } from '../adapters/redis/store.js'
 import { type AppendEntries, openEntryAppender } from '../adapters/redis/audit-stream.js'
@@ -23,11 +25,13 @@ const MAX_FILE_BYTES = 1024 * 1024
 
 /**
  * Opens the store that the configuration names. Throws StartFailure when its directory or files can't be used. A Redis
- * that is away is no failure of the start: calls are refused until it is there.
+ * that is away is no failure of the start: calls are refused until it is there. `servedAt` is the socket where
+ * another process serves the embedded store (`serveState`); Redis needs none.
  */
 export async function openState(
   config: Pick<Config, 'store' | 'onUnavailable'>,
   log: Log,
+  servedAt?: string,
 ): Promise<LiveState> {
   const { store } = config
   const warn = (message: string): void => log('warn', message)
@@ -49,11 +53,50 @@ export async function openState(
       },
     }
   }
-  const { directory, copies } = store
+  const own =
+    servedAt === undefined
+      ? await openEmbedded(store, warn)
+      : await openLocalStore({
+          path: servedAt,
+          maxCopies: store.copies,
+          onUnavailable: config.onUnavailable,
+          now: Date.now,
+          warn,
+        })
+  return { store: own, append: undefined, appendEntries: undefined, close: (nowMs) => own.close(nowMs) }
+}
+
+/** Opens the store of this process and serves it to others of this machine; undefined where all replicas share one. */
+export async function serveState(
+  { store }: Pick<Config, 'store'>,
+  log: Log,
+): Promise<{ readonly path: string; close(nowMs: number): Promise<void> } | undefined> {
+  if (store.type === 'Redis') return undefined
+  const warn = (message: string): void => log('warn', message)
+  const own = await openEmbedded(store, warn)
+  try {
+    const { directory } = store
+    const server = await serveLocalStore(own, { directory, now: Date.now, warn })
+    return {
+      path: server.path,
+      close: async (nowMs) => {
+        await server.close()
+        await own.close(nowMs)
+      },
+    }
+  } catch (error) {
+    await own.close(Date.now())
+    throw new StartFailure([`store.directory: ${messageOf(error)}`])
+  }
+}
+
+async function openEmbedded(
+  { directory, copies }: Exclude<Config['store'], { type: 'Redis' }>,
+  warn: (message: string) => void,
+): Promise<EmbeddedStore> {
   const startedAtMs = performance.timeOrigin
   try {
-    const own = await openEmbeddedStore({ directory, startedAtMs, now: Date.now, maxCopies: copies, warn })
-    return { store: own, append: undefined, appendEntries: undefined, close: (nowMs) => own.close(nowMs) }
+    return await openEmbeddedStore({ directory, startedAtMs, now: Date.now, maxCopies: copies, warn })
   } catch (error) {
     throw new StartFailure([`store.directory: ${messageOf(error)}`])
   }

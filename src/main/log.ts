@@ -35,12 +35,18 @@ export type LiveLog = {
 }
 
 /** JSON lines, so that collectors keep fields apart. `write` gets whole lines. */
-export function openLog(write: (line: string) => void, configured: LogLevel, nowMs: () => number): LiveLog {
+export function openLog(
+  write: (line: string) => void,
+  configured: LogLevel,
+  nowMs: () => number,
+  /** In every line. */
+  own: LogFields = {},
+): LiveLog {
   let level = configured
   let untilMs: number | undefined
   let timer: NodeJS.Timeout | undefined
   const put = (lineLevel: LogLevel, component: string, message: string, fields: LogFields): void =>
-    write(lineOf({ atMs: nowMs(), level: lineLevel, component, message, fields }))
+    write(lineOf({ atMs: nowMs(), level: lineLevel, component, message, fields: { ...own, ...fields } }))
   const flood = new LineFlood(put)
   const isWritten = (asked: LogLevel): boolean => LOG_LEVELS.indexOf(asked) >= LOG_LEVELS.indexOf(level)
   const status = (): LevelStatus => ({ level, configured, untilMs })

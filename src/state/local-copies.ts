@@ -160,8 +160,8 @@ export class LocalCopies {
   }
 }
 
-/** What the store has no record of never ends, but a record does. */
-function changed({ record, expiresAtMs }: Loaded, delta: StateDelta, nowMs: number): Loaded {
+/** A record as it is after a change. What the store has no record of never ends, but a record does. */
+export function changed({ record, expiresAtMs }: Loaded, delta: StateDelta, nowMs: number): Loaded {
   const isLive = record.size > 0 && expiresAtMs > nowMs
   return {
     record: applyOps(isLive ? record : EMPTY_RECORD, delta.ops),

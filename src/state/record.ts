@@ -63,6 +63,18 @@ export function stateKey(kind: SubjectKind, ...parts: readonly string[]): string
   return `${kind}:${hash.digest().toString('base64url', 0, 16).slice(0, 22)}`
 }
 
+/** The operations that change anything at all whatever the record: limits of names, texts and numbers. */
+export function effective(ops: readonly StateOp[]): readonly StateOp[] {
+  return ops.every(isEffective) ? ops : ops.filter(isEffective)
+}
+
+function isEffective(op: StateOp): boolean {
+  if (op[1].length > MAX_NAME) return false
+  if (op[0] === 'drop') return true
+  if (op[0] === 'prune') return !Number.isNaN(op[2])
+  return Number.isFinite(op[2]) && (op[0] !== 'latest' || op[3].length <= MAX_TEXT)
+}
+
 /** The record with the changes. The reference for what every store does. */
 export function applyOps(record: StateRecord, ops: readonly StateOp[]): StateRecord {
   const next = new Map(record)

@@ -2,6 +2,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Database, open as Open } from 'lmdb'
+import type { Loaded } from '../../state/local-copies.js'
 import { applyOps, EMPTY_RECORD, numberOf, type StateDelta } from '../../state/record.js'
 import type { DocumentStore, LimitedUse, ReadAnswer, StateStore, StoreHealth } from '../../state/store.js'
 import { lockDirectory } from './directory-lock.js'
@@ -22,7 +23,11 @@ export type EmbeddedStoreOptions = {
   readonly warn: (message: string) => void
 }
 
-export type EmbeddedStore = StateStore & { readonly claims: EmbeddedReplayGuard }
+export type EmbeddedStore = StateStore & {
+  readonly claims: EmbeddedReplayGuard
+  /** What `read` says, with the time until which it is kept: without end where there is no record. */
+  lookUp(key: string, nowMs: number): Loaded | 'unavailable'
+}
 
 const FILE = 'subjects.mdb'
 /** Says that the file lies as the last process left it: its size and time of change. */
@@ -107,6 +112,12 @@ class LmdbStore implements EmbeddedStore {
       onFailure: (error) => this.#fail(error),
     })
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
+  }
+
+  lookUp(key: string, nowMs: number): Loaded | 'unavailable' {
+    const kept = this.#kept(key)
+    if (kept === 'unavailable') return kept
+    return kept && kept.expiresAtMs > nowMs ? kept : { record: EMPTY_RECORD, expiresAtMs: Infinity }
   }
 
   read(key: string, nowMs: number): ReadAnswer {

@@ -3,10 +3,14 @@ import { type Answer, type GetServer, send, startGetServer } from './get-server.
 export type HealthOptions = {
   readonly listen: { readonly host: string; readonly port: number }
   /** Asked on every probe; `detail` is for an operator to read. */
-  readonly readiness: () => { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> }
+  readonly readiness: () => Readiness | Promise<Readiness>
   /** Everything measured, in the form that an `Accept` header prefers. */
-  readonly metrics: (accept: string | undefined) => { readonly contentType: string; readonly body: string }
+  readonly metrics: (accept: string | undefined) => MetricsText | Promise<MetricsText>
 }
+
+export type Readiness = { readonly ready: boolean; readonly detail: Readonly<Record<string, unknown>> }
+
+type MetricsText = { readonly contentType: string; readonly body: string }
 
 const TEXT = 'text/plain; charset=utf-8'
 
@@ -20,16 +24,16 @@ export function startHealthServer({ listen, readiness, metrics }: HealthOptions)
     ['/livez', (response) => send(response, 200, answer(TEXT), 'ok\n')],
     [
       '/readyz',
-      (response) => {
-        const { ready, detail } = readiness()
+      async (response) => {
+        const { ready, detail } = await readiness()
         const body = `${JSON.stringify({ ready, ...detail })}\n`
         send(response, ready ? 200 : 503, answer('application/json'), body)
       },
     ],
     [
       '/metrics',
-      (response) => {
-        const { contentType, body } = metrics(response.req.headers.accept)
+      async (response) => {
+        const { contentType, body } = await metrics(response.req.headers.accept)
         send(response, 200, { ...answer(contentType), vary: 'accept' }, body)
       },
     ],

@@ -1,4 +1,4 @@
-import { MAX_NAME, MAX_TEXT, type StateOp, type StateRecord } from '../../state/record.js'
+import { MAX_TEXT, type StateOp, type StateRecord } from '../../state/record.js'
 
 /**
  * A text as bytes whose order is that of its UTF-16 units, and which any text survives, lone surrogates too: every
@@ -45,18 +45,6 @@ export function fromBytes(bytes: Buffer, maxBytes = MAX_BYTES): string {
 function isAscii(text: string): boolean {
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false
   return true
-}
-
-/** The operations that change anything at all whatever the record: limits of names, texts and numbers. */
-export function effective(ops: readonly StateOp[]): readonly StateOp[] {
-  return ops.every(isEffective) ? ops : ops.filter(isEffective)
-}
-
-function isEffective(op: StateOp): boolean {
-  if (op[1].length > MAX_NAME) return false
-  if (op[0] === 'drop') return true
-  if (op[0] === 'prune') return !Number.isNaN(op[2])
-  return Number.isFinite(op[2]) && (op[0] !== 'latest' || op[3].length <= MAX_TEXT)
 }
 
 /** Three arguments of the script. */

@@ -34,13 +34,15 @@ function samplesOf(
   const { name } = family
   if (family.type !== 'histogram')
     return family.samples.map(({ labels, value }) => sample(name, labels, value))
-  let below = 0
-  const buckets = family.buckets.map(({ upperBound, count, exemplar }) => {
-    below += count
-    const line = sample(`${name}_bucket`, { le: bound(upperBound) }, below)
-    return exemplar ? line + exemplarText(exemplar) : line
+  return family.series.flatMap(({ labels, buckets, sum }) => {
+    let below = 0
+    const lines = buckets.map(({ upperBound, count, exemplar }) => {
+      below += count
+      const line = sample(`${name}_bucket`, { ...labels, le: bound(upperBound) }, below)
+      return exemplar ? line + exemplarText(exemplar) : line
+    })
+    return [...lines, sample(`${name}_sum`, labels, sum), sample(`${name}_count`, labels, below)]
   })
-  return [...buckets, sample(`${name}_sum`, undefined, family.sum), sample(`${name}_count`, undefined, below)]
 }
 
 function writeExemplar({ traceId, value, atMs }: Exemplar): string {

@@ -18,6 +18,13 @@ export type Bucket = {
   readonly exemplar: Exemplar | undefined
 }
 
+/** What one process observed. */
+export type Series = {
+  readonly labels?: Readonly<Record<string, string>>
+  readonly buckets: readonly Bucket[]
+  readonly sum: number
+}
+
 /** A metric with its values at one moment, before it is written in any format. */
 export type Family = {
   /** `portcullis_…`, units as suffix (`_seconds`, `_bytes`), counters end in `_total`. */
@@ -25,7 +32,7 @@ export type Family = {
   readonly help: string
 } & (
   | { readonly type: 'gauge' | 'counter'; readonly samples: readonly Sample[] }
-  | { readonly type: 'histogram'; readonly buckets: readonly Bucket[]; readonly sum: number }
+  | { readonly type: 'histogram'; readonly series: readonly Series[] }
 )
 
 /** The unit that a name says, by the suffixes that this program uses. */

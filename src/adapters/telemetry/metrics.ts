@@ -73,8 +73,7 @@ export function createMetrics(services: ServicePairsOptions): Metrics {
         name: 'portcullis_decision_duration_seconds',
         help: 'From the arrival of a Check to its answer.',
         type: 'histogram',
-        buckets: durations.buckets(),
-        sum: durations.sum,
+        series: [{ buckets: durations.buckets(), sum: durations.sum }],
       },
     ]
     const read = [...registered.values()].flatMap((metric): Family[] => {

@@ -45,7 +45,9 @@ export const DECISION_ROUTES: readonly Route[] = [
         })
       }
       const decisions: DecisionEvent[] = []
-      for (const line of ports.decisions.newest()) {
+      const newest = await ports.decisions.newest()
+      if (!newest.ok) return newest
+      for (const line of newest.value) {
         const event = readDecision(line)
         if (event && isWanted(event, query)) decisions.push(event)
         if (decisions.length >= (query.limit ?? 100)) break
@@ -64,8 +66,9 @@ export const DECISION_ROUTES: readonly Route[] = [
       answer: { status: 200, schema: DecisionEventSchema },
     },
     async ({ params: { id }, ports }) => {
-      const line = lineOf(id, ports)
-      const event = line === undefined ? undefined : readDecision(line)
+      const found = await lineOf(id, ports)
+      if (!found.ok) return found
+      const event = found.value === undefined ? undefined : readDecision(found.value)
       return event ? sound({ kind: 'json', status: 200, body: event }) : unknownDecision(id)
     },
   ),
@@ -81,8 +84,9 @@ export const DECISION_ROUTES: readonly Route[] = [
       answer: { status: 200, schema: EventExplanationSchema },
     },
     async ({ params: { id }, ports }) => {
-      const line = lineOf(id, ports)
-      const read = line === undefined ? undefined : readTrafficLine(line)
+      const found = await lineOf(id, ports)
+      if (!found.ok) return found
+      const read = found.value === undefined ? undefined : readTrafficLine(found.value)
       return read?.kind === 'event' ? json(explainEvent(read.event, ports)) : unknownDecision(id)
     },
   ),
@@ -132,11 +136,13 @@ export const DECISION_ROUTES: readonly Route[] = [
   ),
 ]
 
-function lineOf(id: string, { decisions }: AdminPorts): string | undefined {
-  for (const line of decisions.newest()) {
-    if (line.includes(id) && readDecision(line)?.['decisionId'] === id) return line
+async function lineOf(id: string, { decisions }: AdminPorts): Promise<Outcome<string | undefined>> {
+  const newest = await decisions.newest()
+  if (!newest.ok) return newest
+  for (const line of newest.value) {
+    if (line.includes(id) && readDecision(line)?.['decisionId'] === id) return { ok: true, value: line }
   }
-  return undefined
+  return { ok: true, value: undefined }
 }
 
 type EventExplanation = Readonly<Record<string, unknown>>

@@ -1,6 +1,7 @@
 import type { AdminPorts } from '../../admin/ports.js'
 import type { LogLevelAnswer, LogLevelName } from '../../admin/schemas/log-level.js'
 import type { LevelStatus, LiveLog, LogLevel } from '../log.js'
+import type { Others } from '../workers/team.js'
 import { found, given, timeOf } from './answers.js'
 
 const NAMES = { debug: 'Debug', info: 'Info', warn: 'Warn', error: 'Error' } as const satisfies Readonly<
@@ -10,11 +11,17 @@ const LEVELS = { Debug: 'debug', Info: 'info', Warn: 'warn', Error: 'error' } as
   Record<LogLevelName, LogLevel>
 >
 
-/** The level of this process' operational log. */
-export function logLevelPort(log: Pick<LiveLog, 'status' | 'setLevel'>): AdminPorts['logLevel'] {
+/** The level of the operational log of this process and of the others that answer together with it. */
+export function logLevelPort(
+  log: Pick<LiveLog, 'status' | 'setLevel'>,
+  others: Pick<Others, 'setLogLevel'> | undefined,
+): AdminPorts['logLevel'] {
   return {
     get: async () => Promise.resolve(found(answerOf(log.status()))),
-    set: async (level, forMs) => Promise.resolve(found(answerOf(log.setLevel(LEVELS[level], forMs)))),
+    set: async (level, forMs) => {
+      others?.setLogLevel(LEVELS[level], forMs)
+      return Promise.resolve(found(answerOf(log.setLevel(LEVELS[level], forMs))))
+    },
   }
 }
 

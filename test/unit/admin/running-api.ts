@@ -80,7 +80,10 @@ export function knownState(options: { defaultIssuer?: string | undefined } = { d
     defaultIssuer: options.defaultIssuer,
     issuers: [ISSUER, 'https://other.example'],
     trustDomains: ['cluster.local'],
-    decisions: { newest: () => decisions.newest(), follow: (listener) => decisions.follow(listener) },
+    decisions: {
+      newest: () => ({ ok: true, value: decisions.newest() }),
+      follow: (listener) => decisions.follow(listener),
+    },
     explain: async (asked) => ({
       ok: true,
       value: { decision: 'deny', reason: 'caller-unknown', message: 'nobody', steps: [], asked },

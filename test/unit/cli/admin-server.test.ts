@@ -204,7 +204,7 @@ function portsInMemory(): AdminPorts {
     defaultIssuer: ISSUER,
     issuers: [ISSUER],
     trustDomains: ['cluster.local'],
-    decisions: { newest: () => [], follow: () => () => undefined },
+    decisions: { newest: () => ({ ok: true, value: [] }), follow: () => () => undefined },
     explain: () => found<never>(undefined),
     matrix: () => found<never>(undefined),
     policy: () => found<never>(undefined),

@@ -437,6 +437,40 @@ describe('loadConfig refuses', () => {
       text: `${GOOD}limits: { maxMessageSize: 1KiB }`,
       says: 'must be from 64KiB to 64MiB',
     },
+    { name: 'no connection', text: `${GOOD}limits: { connections: 0 }`, says: 'limits.connections' },
+    {
+      name: 'no connection of an address',
+      text: `${GOOD}limits: { connectionsPerAddress: 0 }`,
+      says: 'limits.connectionsPerAddress',
+    },
+    {
+      name: 'half a new connection',
+      text: `${GOOD}limits: { newConnectionsPerAddress: 0.5 }`,
+      says: 'limits.newConnectionsPerAddress',
+    },
+    { name: 'endless streams', text: `${GOOD}limits: { streams: 100000 }`, says: 'limits.streams' },
+    { name: 'too few headers for a call', text: `${GOOD}limits: { headers: 4 }`, says: 'limits.headers' },
+    {
+      name: 'headers without room',
+      text: `${GOOD}limits: { headerSize: 1KiB }`,
+      says: 'must be from 8KiB to 1MiB',
+    },
+    {
+      name: 'connections that live for a second',
+      text: `${GOOD}limits: { connectionAge: 1s }`,
+      says: 'must be 0s or at least 10s',
+    },
+    {
+      name: 'no grace',
+      text: `${GOOD}limits: { connectionGrace: 0s }`,
+      says: 'must be from 1s to 10m',
+    },
+    { name: 'a PING all the time', text: `${GOOD}limits: { pingAfter: 1ms }`, says: 'must be from 1s to 1d' },
+    {
+      name: 'no time for its answer',
+      text: `${GOOD}limits: { pingWait: 0s }`,
+      says: 'must be from 1s to 10m',
+    },
     { name: 'no sink', text: `${GOOD}audit: { sinks: [] }`, says: 'is an empty list' },
     {
       name: 'a serial that is no number',
@@ -549,6 +583,33 @@ describe('the environment and flags', () => {
     expect(config.jwks.cooldownMs).toBe(30_000)
   })
 
+  test('limits of listeners, and an age of 0 for connections that live on', () => {
+    const text = `${GOOD}limits:
+  connections: 2
+  connectionsPerAddress: 3
+  newConnectionsPerAddress: 4
+  streams: 5
+  headerSize: 16KiB
+  headers: 17
+  connectionAge: 0s
+  connectionGrace: 2s
+  pingAfter: 3s
+  pingWait: 4s
+`
+    expect(configOf(text).limits.listener).toEqual({
+      connections: 2,
+      connectionsPerAddress: 3,
+      newConnectionsPerAddress: 4,
+      streams: 5,
+      headerBytes: 16_384,
+      headers: 17,
+      connectionAgeMs: Infinity,
+      farewellMs: 2000,
+      pingAfterMs: 3000,
+      pingWaitMs: 4000,
+    })
+  })
+
   test('lists by index, values as JSON, names of maps, any case', () => {
     const config = configOf(GOOD, {
       env: {
@@ -596,6 +657,7 @@ describe('the configuration', () => {
           trustedHops: 0,
           mtls: 'Strict',
           target: ['principal', 'extension'],
+          checkServer: 'Http2',
         },
       ],
       drain: { timeoutMs: 20_000, delayMs: 0 },
@@ -654,7 +716,22 @@ describe('the configuration', () => {
       health: { listen: { kind: 'tcp', host: '::', port: 8282 } },
       telemetry: { metrics: { collector: undefined, maxServicePairs: 1000 }, traces: undefined },
       log: { level: 'info' },
-      limits: { maxMessageBytes: 4_194_304, deadlineMs: 200 },
+      limits: {
+        maxMessageBytes: 4_194_304,
+        deadlineMs: 200,
+        listener: {
+          connections: 10_000,
+          connectionsPerAddress: 1000,
+          newConnectionsPerAddress: 50,
+          streams: 1024,
+          headerBytes: 65_536,
+          headers: 128,
+          connectionAgeMs: 3_600_000,
+          farewellMs: 10_000,
+          pingAfterMs: 60_000,
+          pingWaitMs: 20_000,
+        },
+      },
       caches: { tokens: 50_000, certificates: 10_000 },
       showMessages: false,
     })

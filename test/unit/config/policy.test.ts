@@ -70,7 +70,10 @@ test.each([
   ['policy: { directory: /p }', { directory: '/p', kubernetes: undefined }],
   [
     'policy: { kubernetes: {} }',
-    { directory: undefined, kubernetes: { namespaces: [], grants: new Map(), kubeconfig: undefined } },
+    {
+      directory: undefined,
+      kubernetes: { namespaces: [], grants: new Map(), kubeconfig: undefined, writesStatuses: true },
+    },
   ],
   [
     'policy: { kubernetes: { namespaces: [shop], grants: { shop: ["*.shop.example"] }, kubeconfig: ./kubeconfig } }',
@@ -80,6 +83,7 @@ test.each([
         namespaces: ['shop'],
         grants: new Map([['shop', ['*.shop.example']]]),
         kubeconfig: '/etc/portcullis/kubeconfig',
+        writesStatuses: true,
       },
     },
   ],

@@ -27,7 +27,7 @@ afterEach(async () => {
 
 async function open(startMs: number): Promise<LivePolicy> {
   live = await openResources(
-    { namespaces: [], grants: new Map(), kubeconfig: join(directory, 'kubeconfig') },
+    { namespaces: [], grants: new Map(), kubeconfig: join(directory, 'kubeconfig'), writesStatuses: true },
     { localTrustDomain: 'cluster.local', trustDomains: [] },
     (level, message) => lines.push(`${level} ${message}`),
     { startMs, settleMs: 10, mostSettleMs: 100, limits: { leastBackoffMs: 20, mostBackoffMs: 50 } },

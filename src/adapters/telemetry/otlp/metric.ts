@@ -1,5 +1,5 @@
 import type { ProtobufWriter } from '../../../ext-authz/protobuf-writer.js'
-import { type Bucket, type Exemplar, type Family, type Sample, unitOf } from '../family.js'
+import { type Exemplar, type Family, type Sample, type Series, unitOf } from '../family.js'
 import { message, nanosOf, writeAttributes, writeFixed64, writeHex } from './wire.js'
 
 const CUMULATIVE = 2
@@ -13,7 +13,7 @@ export type Period = { readonly startMs: number; readonly nowMs: number }
 export function encodeMetric(family: Family, period: Period): Buffer {
   const unit = unitOf(family.name)
   return message((writer) => {
-    if (family.type === 'histogram') writeHistogram(writer, family.buckets, family.sum, period)
+    if (family.type === 'histogram') writeHistogram(writer, family.series, period)
     else writeNumbers(writer, family.type, family.samples, period)
     if (unit !== undefined) writer.text(0x1a, UNITS[unit])
     writer.text(0x12, family.help)
@@ -41,14 +41,19 @@ function writeNumbers(
   writer.close(type === 'counter' ? 0x3a : 0x2a, 0)
 }
 
-function writeHistogram(
+function writeHistogram(writer: ProtobufWriter, series: readonly Series[], period: Period): void {
+  writeCumulative(writer, false)
+  for (const each of series.toReversed()) writeSeries(writer, each, period)
+  writer.close(0x4a, 0)
+}
+
+function writeSeries(
   writer: ProtobufWriter,
-  buckets: readonly Bucket[],
-  sum: number,
+  { labels, buckets, sum }: Series,
   { startMs, nowMs }: Period,
 ): void {
-  writeCumulative(writer, false)
   const before = writer.size()
+  writeAttributes(writer, 0x4a, labels ?? {})
   for (const { exemplar } of buckets.toReversed()) if (exemplar) writeExemplar(writer, exemplar)
   const bounds = buckets.slice(0, -1).map(({ upperBound }) => upperBound)
   for (const bound of bounds.toReversed()) writer.double(bound)
@@ -63,7 +68,6 @@ function writeHistogram(
   writeFixed64(writer, 0x19, nanosOf(nowMs))
   writeFixed64(writer, 0x11, nanosOf(startMs))
   writer.close(0x0a, before)
-  writer.close(0x4a, 0)
 }
 
 function writeCumulative(writer: ProtobufWriter, monotonic: boolean): void {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { bucketIndex, bucketsOf, parseEpoch, redisKey } from '../../../../src/adapters/redis/buckets.js'
-import { effective, fromBytes, readRecord, toBytes } from '../../../../src/adapters/redis/wire.js'
-import { MAX_NAME, MAX_TEXT, type StateOp, stateKey } from '../../../../src/state/record.js'
+import { fromBytes, readRecord, toBytes } from '../../../../src/adapters/redis/wire.js'
+import { effective, MAX_NAME, MAX_TEXT, type StateOp, stateKey } from '../../../../src/state/record.js'
 
 const TEXTS = [
   '',

@@ -105,15 +105,19 @@ describe('metrics', () => {
       name: 'portcullis_decision_duration_seconds',
       help: 'D',
       type: 'histogram',
-      sum: 0.75,
-      buckets: [
-        { upperBound: 0.1, count: 2, exemplar: undefined },
+      series: [
         {
-          upperBound: 1,
-          count: 5,
-          exemplar: { traceId: SPAN.traceId, value: 0.5, atMs: START_MS },
+          sum: 0.75,
+          buckets: [
+            { upperBound: 0.1, count: 2, exemplar: undefined },
+            {
+              upperBound: 1,
+              count: 5,
+              exemplar: { traceId: SPAN.traceId, value: 0.5, atMs: START_MS },
+            },
+            { upperBound: Infinity, count: 1, exemplar: undefined },
+          ],
         },
-        { upperBound: Infinity, count: 1, exemplar: undefined },
       ],
     },
   ]

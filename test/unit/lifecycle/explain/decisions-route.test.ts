@@ -9,7 +9,7 @@ async function ask(id: string, more: Readonly<Record<string, unknown>>) {
   const recent = new RecentDecisions(10)
   recent.note(decisionLine('d-1', { ...HOW, ...more }))
   const decisions = {
-    newest: () => recent.newest(),
+    newest: () => ({ ok: true as const, value: recent.newest() }),
     follow: (listener: (line: string) => void) => recent.follow(listener),
   }
   const api = await startApi({ ...known, ports: { ...known.ports, decisions } })

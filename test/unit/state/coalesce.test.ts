@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { append, coalesce, MAX_OPS } from '../../../../src/adapters/redis/coalesce.js'
-import { applyOps, type StateOp, type StateRecord } from '../../../../src/state/record.js'
+import { append, coalesce, MAX_OPS } from '../../../src/state/coalesce.js'
+import { applyOps, type StateOp, type StateRecord } from '../../../src/state/record.js'
 
 const together = (ops: readonly StateOp[]): readonly StateOp[] => {
   const waiting: StateOp[] = []

@@ -1,4 +1,4 @@
-import type { StateDelta, StateOp } from '../../state/record.js'
+import type { StateDelta, StateOp } from './record.js'
 
 /** Operations of one record waiting at most; they are this many only where nothing can be put together. */
 export const MAX_OPS = 512
