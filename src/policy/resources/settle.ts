@@ -51,6 +51,8 @@ type Choice = {
 type Entry = {
   readonly key: string
   readonly resource: Resource
+  /** Sorts the older one first. */
+  readonly age: string
   /** The version that is written is the one that was in force. */
   readonly unchanged: boolean
   readonly choices: readonly Choice[]
@@ -123,7 +125,8 @@ function entryOf(resource: Resource, earlier: InForce | undefined, options: Sett
     }
   }
   choices.push({ is: 'nothing', document: undefined, made: resource })
-  return { key, resource, unchanged, choices, problems: [...read.problems], at: 0, held: false }
+  const age = `${resource.createdAt} ${key}`
+  return { key, resource, age, unchanged, choices, problems: [...read.problems], at: 0, held: false }
 }
 
 function choiceOf({ choices, at, held }: Entry): Choice | undefined {
@@ -144,8 +147,13 @@ function* link(entries: readonly Entry[], options: SettleOptions): Steps<LoadedP
     const choice = choiceOf(entry)
     return choice?.document ? [{ entry, choice, document: choice.document }] : []
   })
-  const documents = chosen
-    .toSorted((a, b) => precedence(a.entry) - precedence(b.entry) || byAge(a.entry, b.entry))
+  const ranked: { readonly rank: number; readonly age: string; readonly document: PolicyDocument }[] = []
+  for (const { entry, document } of chosen) {
+    ranked.push({ rank: precedence(entry), age: entry.age, document })
+    yield
+  }
+  const documents = ranked
+    .toSorted((a, b) => a.rank - b.rank || (a.age < b.age ? -1 : Number(a.age > b.age)))
     .map(({ document }) => document)
   const revision = yield* revisionOf(
     chosen.map(({ entry, choice }) => ({
@@ -165,11 +173,6 @@ function precedence(entry: Entry): number {
   if (choiceOf(entry)?.is === 'closed') return 3
   if (!isNew(entry)) return 0
   return programmedGeneration(entry.resource) === entry.resource.generation ? 1 : 2
-}
-
-function byAge(a: Entry, b: Entry): number {
-  const [left, right] = [`${a.resource.createdAt} ${a.key}`, `${b.resource.createdAt} ${b.key}`]
-  return left < right ? -1 : Number(left > right)
 }
 
 function blame(
@@ -196,11 +199,7 @@ function* isSoundWithout(
 }
 
 /** Refuses those of the suspects with which the others are unsound; each half is tried beside what was admitted. */
-function* admit(
-  suspects: readonly Entry[],
-  entries: readonly Entry[],
-  options: SettleOptions,
-): Steps<void> {
+function* admit(suspects: readonly Entry[], entries: readonly Entry[], options: SettleOptions): Steps<void> {
   for (const suspect of suspects) suspect.held = true
   function* tryThese(some: readonly Entry[]): Steps<void> {
     for (const entry of some) entry.held = false

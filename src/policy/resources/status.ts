@@ -118,7 +118,7 @@ function programmed({ inForce, generation, resource }: Verdict): Told {
 }
 
 /** `field: message` of each; a problem with another resource names that. */
-function told(problems: readonly Problem[], { resource }: Verdict): string {
+export function told(problems: readonly Problem[], { resource }: Pick<Verdict, 'resource'>): string {
   const key = keyOf(resource)
   const lines = problems.slice(0, MAX_TOLD).map(({ message, position }) => {
     const place = position?.file === key ? (position.field ?? '') : (position?.file ?? '')

@@ -123,19 +123,22 @@ test('the files of k8s are what the schemas write', () => {
 
 test('the rights are to list and watch every kind and to patch its status, and no more', () => {
   const text = readFileSync(`${REPOSITORY}k8s/components/custom-resources/rights.yaml`, 'utf8')
-  const role: unknown = parseAllDocuments(text)[0]?.toJS()
-  const plurals = [...kinds.keys()].map(pluralOf)
-  expect(role).toMatchObject({
-    kind: 'ClusterRole',
-    rules: [
-      { apiGroups: ['portcullis.dev'], resources: plurals, verbs: ['list', 'watch'] },
-      {
-        apiGroups: ['portcullis.dev'],
-        resources: plurals.map((plural) => `${plural}/status`),
-        verbs: ['patch'],
-      },
-    ],
-  })
+  const roles = parseAllDocuments(text)
+    .map((document): { kind: string; metadata: { name: string }; rules: unknown } => document.toJS())
+    .filter(({ kind }) => kind === 'ClusterRole')
+  const rulesFor = (plurals: readonly string[]) => [
+    { apiGroups: ['portcullis.dev'], resources: plurals, verbs: ['list', 'watch'] },
+    {
+      apiGroups: ['portcullis.dev'],
+      resources: plurals.map((plural) => `${plural}/status`),
+      verbs: ['patch'],
+    },
+  ]
+  const clusterWide = [...kinds.keys()].map(pluralOf).filter((plural) => plural !== 'servicepolicies')
+  expect(roles.map(({ metadata, rules }) => [metadata.name, rules])).toEqual([
+    ['portcullis-policy', rulesFor(clusterWide)],
+    ['portcullis-service-policies', rulesFor(['servicepolicies'])],
+  ])
 })
 
 test('the policy of the example mesh is valid as custom resources, without a field that would be dropped', () => {
