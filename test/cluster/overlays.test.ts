@@ -90,25 +90,51 @@ test.each([
   60_000,
 )
 
-test('Redis on a volume applies without a warning', async () => {
+/** overlays/redis with a component, as the API server takes it without a warning. */
+async function withComponent(component: string): Promise<readonly Manifest[]> {
   mkdirSync(join(REPOSITORY, '.cache'), { recursive: true })
   const directory = mkdtempSync(join(REPOSITORY, '.cache/overlay-'))
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
     resources: ['../../k8s/overlays/redis'],
-    components: ['../../k8s/components/redis-volume'],
+    components: [`../../k8s/components/${component}`],
   }
   writeFileSync(join(directory, 'kustomization.yaml'), stringify(kustomization))
   try {
     const manifests = await build(join('..', relative(REPOSITORY, directory)))
-    const redis = manifests.find(({ kind }) => kind === 'StatefulSet')
-    expect(redis).toMatchObject({ spec: { volumeClaimTemplates: [{ metadata: { name: 'data' } }] } })
     expect(await tryOut(manifests)).toBe('')
+    return manifests
   } finally {
     rmSync(directory, { recursive: true })
   }
+}
+
+test('Redis on a volume applies without a warning', async () => {
+  const manifests = await withComponent('redis-volume')
+  const redis = manifests.find(({ kind }) => kind === 'StatefulSet')
+  expect(redis).toMatchObject({ spec: { volumeClaimTemplates: [{ metadata: { name: 'data' } }] } })
 }, 60_000)
+
+test.each(['custom-resources', 'custom-resources-namespaced'])(
+  '%s applies without a warning, and nothing is left of the policy in a ConfigMap',
+  async (component) => {
+    const manifests = await withComponent(component)
+    const named = (kind: string): string[] =>
+      manifests.filter((one) => one.kind === kind).map(({ metadata }) => metadata.name)
+    expect(named('ConfigMap')).toEqual([expect.stringMatching(/^portcullis-config-/)])
+    const deployment = manifests.find(({ kind }) => kind === 'Deployment')
+    expect(JSON.stringify(deployment)).not.toContain('/etc/portcullis/policy')
+    expect(JSON.stringify(deployment)).not.toContain('portcullis-policy')
+    const ofEveryNamespace = named('ClusterRoleBinding').includes('portcullis-service-policies')
+    expect(ofEveryNamespace).toBe(component === 'custom-resources')
+    const outside = manifests.filter(
+      ({ kind, metadata }) => metadata.namespace === undefined && !/^(Namespace|ClusterRole.*)$/.test(kind),
+    )
+    expect(outside).toEqual([])
+  },
+  60_000,
+)
 
 test('every container of the overlays is held to the same security', async () => {
   type Pods = { spec?: { template?: { spec: { containers: Container[]; initContainers?: Container[] } } } }

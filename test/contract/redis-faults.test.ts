@@ -270,6 +270,25 @@ describe('the Redis store when Redis is', () => {
     60_000,
   )
 
+  test('that answers, but whose beats fail, is asked about strangers for as long as no change can be missed', async () => {
+    redis = await startStandalone()
+    const [server] = redis.servers
+    if (!server) throw new Error('no server')
+    const writing = await replica(redis, 'one', { mode: 'LastKnown', forMs: 60_000 })
+    const asking = await replica(redis, 'two', { mode: 'LastKnown', forMs: 60_000 })
+    const key = subject()
+    expect(await writing.commit([change(key, ['max', 'terminatedAt', 7])])).toBe('committed')
+    await eventually(async () => expect(await claim(asking)).toBe('first'))
+    await server.cli('acl', 'setuser', 'default', '-publish')
+    await eventually(() => expect(asking.health().standing).toBe('last-known'))
+    expect(await fields(asking, key)).toEqual({ terminatedAt: 7 })
+    expect(await claim(asking)).toBe('first')
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    expect(await fields(asking, key)).toEqual({ terminatedAt: 7 })
+    expect(await fields(asking, subject())).toBe('unavailable')
+    expect(await claim(asking)).toBe('unavailable')
+  }, 30_000)
+
   test('flushed, grants are void: nobody could see or revoke them any more', async () => {
     redis = await startStandalone()
     const [server] = redis.servers

@@ -58,7 +58,7 @@ const LIMITS: CollectionLimits = {
   watchSeconds: 50,
   graceMs: 10_000,
   leastBackoffMs: 200,
-  mostBackoffMs: 30_000,
+  mostBackoffMs: 10_000,
 }
 type Stored<Item> = { readonly item: Item; readonly bytes: number }
 

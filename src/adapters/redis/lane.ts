@@ -1,6 +1,6 @@
 import type { Unwritten } from '../../state/local-copies.js'
 import type { StateDelta } from '../../state/record.js'
-import { append, type Waiting } from './coalesce.js'
+import { append, type Waiting } from '../../state/coalesce.js'
 
 /** Changes that are written together. A batch keeps its number until it is written, so that it counts once. */
 export type Batch = { readonly number: number; readonly entries: ReadonlyMap<string, Waiting> }

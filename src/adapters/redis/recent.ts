@@ -1,5 +1,5 @@
 import type { StateDelta } from '../../state/record.js'
-import { append, type Waiting } from './coalesce.js'
+import { append, type Waiting } from '../../state/coalesce.js'
 
 /** Commits so young are made again after an outage: the server that took over may not have had them. */
 const RECENT_MS = 10_000

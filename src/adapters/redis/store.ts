@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Eventually } from '../../identity/eventually.js'
 import { LocalCopies, type Loaded } from '../../state/local-copies.js'
 import {
+  effective,
   EMPTY_RECORD,
   latestOf,
   MAX_NAME,
@@ -29,7 +30,7 @@ import { type Batch, Lane, type Written } from './lane.js'
 import type { RedisStoreOptions } from './options.js'
 import { RecentCommits } from './recent.js'
 import { CONSUME, READ, WRITE } from './scripts.js'
-import { effective, readRecord, toBytes, writeOp } from './wire.js'
+import { readRecord, toBytes, writeOp } from './wire.js'
 
 const FIRST_CONNECTION_MS = 5000
 const WRITE_MS = 500
@@ -124,7 +125,7 @@ class RedisStore implements StateStore {
       ...asking,
       places: this.#parts,
       placeOf: (key) => this.#part(key),
-      isCurrent: () => this.#standing() === 'current',
+      isCurrent: () => this.#mayAsk(),
       onOtherEpoch: () => this.#onOtherEpoch(),
     })
     this.#epochs = new Epochs({
@@ -168,7 +169,11 @@ class RedisStore implements StateStore {
   read(key: string, nowMs: number): Eventually<ReadAnswer> {
     const standing = this.#standing()
     if (standing === 'unavailable') return standing
-    if (standing === 'last-known') return this.#copies.lastKnown(key, nowMs) ?? 'unavailable'
+    if (standing === 'last-known') {
+      const copy = this.#copies.lastKnown(key, nowMs)
+      if (copy) return copy
+      return this.#mayAsk() ? this.#ask(key, nowMs) : 'unavailable'
+    }
     // While nothing is heard of changes, only the store itself can tell.
     const valid = this.#changes.isListening ? this.#copies.valid(key, nowMs) : undefined
     return valid ?? this.#ask(key, nowMs)
@@ -199,7 +204,7 @@ class RedisStore implements StateStore {
   /** A use that the store may have counted without an answer in time is used up, and `unavailable`. */
   async consume(use: LimitedUse): Promise<'consumed' | 'exhausted' | 'unavailable'> {
     const { field, expiresAtMs } = use
-    if (this.#standing() !== 'current' || field.length > MAX_NAME || !Number.isFinite(expiresAtMs)) {
+    if (!this.#mayAsk() || field.length > MAX_NAME || !Number.isFinite(expiresAtMs)) {
       return 'unavailable'
     }
     const answer = await within(this.#consume(use), this.#commandTimeoutMs)
@@ -245,6 +250,12 @@ class RedisStore implements StateStore {
     if (onUnavailable.mode === 'Deny') return isCurrent ? 'current' : 'unavailable'
     if (isCurrent && isBeating && this.#client.status === 'ready') return 'current'
     return agoMs <= onUnavailable.forMs ? 'last-known' : 'unavailable'
+  }
+
+  /** One beat that was late is no store that is away: no change can have been missed yet, and it may answer. */
+  #mayAsk(): boolean {
+    if (this.#closed || !this.#heartbeat.isCurrent) return false
+    return this.#options.onUnavailable.mode === 'Deny' || this.#client.status === 'ready'
   }
 
   /** What there is to change at all, applied to the copies. */

@@ -34,27 +34,15 @@ import { apply, follow, type Following, getJson, kubectl, onePodOf, until } from
 import { refuseExisting, removeNamespaces, restricted } from './own-namespaces.js'
 import { meshSecrets, namespaceOf } from './secrets.js'
 
-/** How long an Envoy waits for Portcullis, more than as shipped: machines for tests have few cores for many pods. */
-const ASK_TIMEOUT_SECONDS = Number(process.env['CLUSTER_ASK_TIMEOUT_SECONDS'] ?? 3)
+/** How long an Envoy waits for Portcullis, instead of as shipped. */
+const ASK_TIMEOUT_SECONDS = secondsOf(process.env['CLUSTER_ASK_TIMEOUT_SECONDS'])
 
 /** The suite itself says how many replicas there are. */
-const WITHOUT_AUTOSCALER = `apiVersion: autoscaling/v2
+export const WITHOUT_AUTOSCALER = `apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata: { name: portcullis, namespace: portcullis-system }
 $patch: delete
 `
-/** How long a new replica's first question to Redis may take here. */
-const PATIENT_WITH_REDIS = `apiVersion: apps/v1
-kind: Deployment
-metadata: { name: portcullis }
-spec:
-  template:
-    spec:
-      containers:
-        - name: portcullis
-          env: [{ name: PORTCULLIS__STORE__COMMANDTIMEOUT, value: 1s }]
-`
-
 /** checkout-service once more, as a pod that calls without end: test/cluster/programs/load.ts. */
 export const LOAD: Service = { ...serviceNamed('checkout-service'), name: 'load' }
 const PROGRAMS = ['load.ts', 'user.ts']
@@ -230,23 +218,24 @@ async function buildManifests(directory: string, identityProvider: IdentityProvi
       { name: 'application', namespace: 'shop', behavior: 'merge', files: PROGRAMS },
       { name: CARELESS_CONFIGURATION, namespace: 'shop', files: careless.map((file) => basename(file)) },
     ],
-    patches: [
-      { patch: WITHOUT_AUTOSCALER },
-      { target: { kind: 'Deployment', name: 'portcullis' }, patch: PATIENT_WITH_REDIS },
-    ],
+    patches: [{ patch: WITHOUT_AUTOSCALER }],
   }
   writeFileSync(join(directory, 'kustomization.yaml'), stringify(kustomization))
   return (await kubectl(['kustomize', directory])).stdout
 }
 
-function serviceNamed(name: string): Service {
+function secondsOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
+}
+
+export function serviceNamed(name: string): Service {
   const found = SERVICES.find((one) => one.name === name)
   if (!found) throw new Error(`there is no ${name} in this mesh`)
   return found
 }
 
 /** Without a Service: nobody calls it. */
-function loadObjects(): readonly object[] {
+export function loadObjects(): readonly object[] {
   const metadata = { name: LOAD.name, namespace: 'shop', labels: { app: LOAD.name } }
   const spec = podOf(LOAD, applicationRunning("await import('/application/load.ts')"))
   return [
@@ -268,7 +257,7 @@ type Deployments = {
   readonly items: readonly { readonly metadata: { readonly name: string; readonly namespace: string } }[]
 }
 
-async function rolledOut(): Promise<void> {
+export async function rolledOut(): Promise<void> {
   for (const space of NAMESPACES) {
     const { items } = await getJson<Deployments>(['deployments,statefulsets', '-n', space])
     for (const { metadata, ...rest } of items) {
@@ -309,7 +298,7 @@ function followLogs(file: string, trail: AuditTrail): Following {
 }
 
 /** Pods that are not ready and the last events, on standard error. */
-async function describeWhatFailed(): Promise<void> {
+export async function describeWhatFailed(): Promise<void> {
   for (const space of NAMESPACES) {
     const { stdout } = await kubectl(['get', 'pods', '-n', space, '-o', 'wide'])
     const events = await kubectl(['get', 'events', '-n', space, '--sort-by=.lastTimestamp'])

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LOAD } from './cluster-mesh.js'
 import { kubectl, until } from './kubectl.js'
 
-type Line = {
+export type Line = {
   /** When it began, milliseconds since the epoch. */
   readonly at: number
   readonly kind: 'allowed' | 'denied'
@@ -67,7 +67,7 @@ function secondOf(ms: number): string {
   return new Date(Math.floor(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z')
 }
 
-async function linesSince(sinceMs: number): Promise<readonly Line[]> {
+export async function linesSince(sinceMs: number): Promise<readonly Line[]> {
   const { stdout } = await kubectl([
     'logs',
     '-n',
