@@ -6,15 +6,18 @@ SHELL := /bin/sh
 
 # Options of `make demo`, for example ARGS=--stay.
 ARGS ?=
+# Another Node.js for `make test`, for example NODE=24; it comes from npm.
+NODE ?=
 # Where `make conformance` finds the corpora.
 CORPORA ?= ../shared/corpora
 
 dependencies := node_modules/.installed
 built := dist/.built
 envoy := ENVOY_BIN=$$(scripts/setup-envoy.sh)
+node := $(if $(NODE),PATH="$$(scripts/setup-node.sh $(NODE)):$$PATH" && export PATH &&)
 promtool := PROMTOOL_BIN=$$(scripts/setup-promtool.sh)
 
-.PHONY: help demo test cluster-test kind-test lint bench conformance docs manifests build clean
+.PHONY: help demo test cluster-test kind-test lint bench soak conformance docs manifests build clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,9 +25,9 @@ help: ## What there is
 demo: $(built) ## The example mesh with real Envoys, and calls through it; ARGS=--stay leaves it up
 	@$(envoy) && export ENVOY_BIN && exec node --import ./test/support/ts.js demo/run.ts $(ARGS)
 
-test: $(built) ## Every test, those through real Envoys too
+test: $(built) ## Every test, those through real Envoys too; NODE=24: on that Node.js
 	@scripts/setup-redis.sh
-	@$(envoy) && $(promtool) && export ENVOY_BIN PROMTOOL_BIN && npm run --silent test && npm run --silent test:contract && npm run --silent test:e2e
+	@$(node) $(envoy) && $(promtool) && export ENVOY_BIN PROMTOOL_BIN && npm run --silent test && npm run --silent test:contract && npm run --silent test:e2e
 	@if [ -d ../shared/corpora ]; then npm run --silent conformance -- ../shared/corpora; fi
 
 cluster-test: $(built) ## The suite on the cluster that KUBECONFIG names; it makes and removes namespaces of its own
@@ -36,9 +39,13 @@ kind-test: $(built) ## The image built, a kind cluster made, the suite run on it
 lint: $(built) ## Types, format, lint, and the doors between the rooms
 	@npm run --silent lint
 
-bench: $(built) ## CPU per decision beside a no-op, and how it scales
+bench: $(built) ## Renews bench/RESULTS.md: CPU, latency, scale, floods, reloads; ARGS="--only SECTION,..."
 	@scripts/setup-redis.sh
-	@npm run --silent bench
+	@$(envoy) && export ENVOY_BIN && npm run --silent bench -- $(ARGS)
+
+soak: $(built) ## Mixed load, changes and faults for ten minutes, each answer checked; ARGS="--minutes 60"
+	@scripts/setup-redis.sh
+	@npm run --silent soak -- $(ARGS)
 
 conformance: $(built) ## What is accepted and refused, against public corpora; CORPORA=DIR
 	@npm run --silent conformance -- $(CORPORA)

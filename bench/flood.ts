@@ -1,8 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FloodOrder, FloodReport } from './flood-sender.js'
 import { MeasuredProcess } from './measured-process.js'
-import type { Scene } from './scene.js'
+import { least, lines, machineLine, median, table } from './report.js'
+import { prepareScene } from './scene.js'
 import { sendSteadily, type SteadyResult } from './steady-load.js'
 
 /** Bad calls in all. 100000 is what Portcullis must stand; the bench sends fewer, to be done in time. */
@@ -17,9 +21,12 @@ const KNOWN_CREDENTIALS = 60
 type Window = { readonly known: SteadyResult; readonly cpuShare: number; readonly rssBytes: number }
 
 /** Known callers beside a flood of bad credentials. Throws when a known caller is refused or a bad call allowed. */
-export async function measureFlood(scene: Scene, configuration: string): Promise<string> {
-  const server = await MeasuredProcess.start('portcullis-server.ts', [configuration])
+export async function measureFlood(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'portcullis-bench-'))
+  let server: MeasuredProcess | undefined
   try {
+    const scene = await prepareScene(folder)
+    server = await MeasuredProcess.start('portcullis-server.ts', [join(folder, 'portcullis.yaml')])
     const known = [
       ...(await scene.freshUserTokens(KNOWN_CREDENTIALS)),
       ...(await scene.freshCertificates(KNOWN_CREDENTIALS)),
@@ -38,9 +45,10 @@ export async function measureFlood(scene: Scene, configuration: string): Promise
       loaded.push(await beside(server, known, seconds, { ...order, spoilt: false }))
       flooded.push(await beside(server, known, seconds, { ...order, spoilt: true }))
     }
-    return describe(quiet, loaded, flooded, before.rssBytes, calls * WINDOWS)
+    return describe(server.node, quiet, loaded, flooded, before.rssBytes, calls * WINDOWS)
   } finally {
-    await server.stop()
+    await server?.stop()
+    await rm(folder, { recursive: true, force: true })
   }
 }
 
@@ -115,44 +123,47 @@ function answer(child: ChildProcess): Promise<FloodReport> {
 }
 
 function describe(
+  node: string,
   quiet: readonly Window[],
   loaded: readonly Window[],
   flooded: readonly Window[],
   rssBefore: number,
   badCalls: number,
 ): string {
-  const row = (name: string, windows: readonly Window[]): string => {
-    const p50 = quantiles(windows, 0.5)
+  const row = (name: string, windows: readonly Window[]): readonly string[] => {
     const p99 = quantiles(windows, 0.99)
     const cpu = (median(windows.map(({ cpuShare }) => cpuShare)) * 100).toFixed(0)
     const rss = ((windows.at(-1)?.rssBytes ?? Number.NaN) / 2 ** 20).toFixed(0)
-    const cells = [median(p50).toFixed(2), least(p99).toFixed(2), median(p99).toFixed(2), cpu, rss]
-    return `| ${[name, ...cells].join(' | ')} |`
+    const p50 = median(quantiles(windows, 0.5)).toFixed(2)
+    return [name, p50, least(p99).toFixed(2), median(p99).toFixed(2), cpu, rss]
   }
   const ratio = (pick: (values: readonly number[]) => number, others: readonly Window[]): string =>
     (pick(quantiles(flooded, 0.99)) / pick(quantiles(others, 0.99))).toFixed(2)
-  return [
+  return lines(
     '## Known callers beside a flood of bad credentials',
-    '',
-    `${KNOWN_RATE} calls a second of callers whose certificates and user tokens were seen before. Beside them, from ` +
-      `another process over a connection of its own, nothing, then ${BAD_RATE} good calls a second, then as many bad ` +
-      `ones, ${badCalls} in all and all different: a sixth each of user tokens with a wrong signature, of an unknown ` +
-      'issuer and of no form, service tokens with a wrong signature, certificates with a wrong signature and of an ' +
-      `unknown issuer. ${WINDOWS} windows of each in turn; latencies from when a call was due. Every known caller was ` +
-      'allowed, every bad call refused. All of it shares the cores with the senders: the quietest window says most ' +
-      'of the server, the median window most of the machine.',
-    '',
-    '| beside known callers | p50 ms | p99 ms, quietest | p99 ms, median | CPU % of a core | RSS MiB after |',
-    '|---|---:|---:|---:|---:|---:|',
-    row('nothing', quiet),
-    row('as many good calls', loaded),
-    row('the flood', flooded),
-    '',
+    `${machineLine(`${WINDOWS} windows of each kind in turn`, node)} ${KNOWN_RATE} calls a second of callers whose ` +
+      'certificates and user tokens were seen before. Beside them, from another process over a connection of its own, ' +
+      `nothing, then ${BAD_RATE} good calls a second, then as many bad ones, ${badCalls} in all and all different: a ` +
+      'sixth each of user tokens with a wrong signature, of an unknown issuer and of no form, service tokens with a ' +
+      'wrong signature, certificates with a wrong signature and of an unknown issuer. Latencies from when a call was ' +
+      'due, by a clock that ticks once a millisecond. Every known caller was allowed, every bad call refused. All of it ' +
+      'shares the cores with the senders: the quietest window says most of the server, the median window most of the ' +
+      'machine.',
+    table(
+      [
+        'beside known callers',
+        'p50 ms',
+        'p99 ms, quietest',
+        'p99 ms, median',
+        'CPU % of a core',
+        'RSS MiB after',
+      ],
+      [row('nothing', quiet), row('as many good calls', loaded), row('the flood', flooded)],
+    ),
     `p99 beside the flood is ${ratio(least, quiet)} times that beside nothing in the quietest windows ` +
       `(${ratio(median, quiet)} in the median ones), and ${ratio(least, loaded)} times (${ratio(median, loaded)}) that ` +
       `beside good calls. RSS before the first bad call: ${(rssBefore / 2 ** 20).toFixed(0)} MiB.`,
-    '',
-  ].join('\n')
+  )
 }
 
 /** Of each window. */
@@ -160,13 +171,4 @@ function quantiles(windows: readonly Window[], quantile: number): number[] {
   return windows.map(
     ({ known }) => known.latenciesMs.toSorted()[Math.floor(known.sent * quantile)] ?? Number.NaN,
   )
-}
-
-function least(values: readonly number[]): number {
-  return Math.min(...values)
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }

@@ -1,5 +1,4 @@
-import * as grpc from '@grpc/grpc-js'
-import { AUTHORIZATION } from '../test/support/envoy-wire.js'
+import { CheckConnection, type Outcome } from './raw-load.js'
 
 /** What one round of load measured on the client's side; latencies in milliseconds. */
 export type LoadResult = {
@@ -10,9 +9,17 @@ export type LoadResult = {
   readonly p99Ms: number
 }
 
+/** A connection that takes calls. */
+export type Sender = {
+  /** Calls `done` once. */
+  send(message: Buffer, done: (outcome: Outcome) => void): void
+  close(): void
+}
+
 /**
- * Sends `total` Checks with `inFlight` of them open at a time over one connection, as one Envoy does, and counts
- * the answers that allow. `nextMessage` gives the encoded request of each call.
+ * Sends `total` Checks with `inFlight` of them open at a time over one connection, as one busy Envoy does, and counts
+ * the answers that allow. `nextMessage` gives the encoded request of each call. What one read brings makes room for
+ * calls that go out in one write. Throws when a call gets no answer.
  */
 export async function sendLoad(
   address: string,
@@ -20,40 +27,42 @@ export async function sendLoad(
   inFlight: number,
   nextMessage: (index: number) => Buffer,
 ): Promise<LoadResult> {
-  const Client = grpc.makeGenericClientConstructor({}, 'Authorization')
-  const client = new Client(address, grpc.credentials.createInsecure())
-  const latencies = new Float64Array(total)
-  let sent = 0
-  let allowed = 0
-  const startedMs = performance.now()
-  const one = (): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const index = sent++
-      if (index >= total) return resolve()
-      const callStartedMs = performance.now()
-      client.makeUnaryRequest(
-        AUTHORIZATION.path,
-        (message: Buffer) => message,
-        (reply: Buffer) => reply,
-        nextMessage(index),
-        { deadline: Date.now() + 30_000 },
-        (error, reply) => {
-          if (error) return reject(error)
-          latencies[index] = performance.now() - callStartedMs
-          if (isAllow(reply ?? Buffer.alloc(0))) allowed++
-          resolve(one())
-        },
-      )
-    })
-  await Promise.all(Array.from({ length: inFlight }, one))
-  client.close()
-  latencies.sort()
-  const at = (quantile: number): number =>
-    latencies[Math.min(total - 1, Math.floor(total * quantile))] ?? Number.NaN
-  return { answered: total, allowed, wallMs: performance.now() - startedMs, p50Ms: at(0.5), p99Ms: at(0.99) }
+  return keepBusy(await CheckConnection.open(address), total, inFlight, nextMessage)
 }
 
-/** Field 1 (`status`) present and empty: code 0. */
-function isAllow(reply: Buffer): boolean {
-  return reply[0] === 0x0a && reply[1] === 0
+/** The same over any connection, which it closes. */
+export async function keepBusy(
+  connection: Sender,
+  total: number,
+  inFlight: number,
+  nextMessage: (index: number) => Buffer,
+): Promise<LoadResult> {
+  const latencies = new Float64Array(total)
+  let sent = 0
+  let answered = 0
+  let allowed = 0
+  const startedMs = performance.now()
+  await new Promise<void>((resolve, reject) => {
+    const one = (): void => {
+      const index = sent++
+      if (index >= total) return
+      const callStartedMs = performance.now()
+      connection.send(nextMessage(index), (outcome) => {
+        latencies[index] = performance.now() - callStartedMs
+        if (outcome === 'failed') return reject(new Error(`call ${index} got no answer`))
+        if (outcome === 'allowed') allowed++
+        if (++answered === total) return resolve()
+        one()
+      })
+    }
+    for (let open = 0; open < Math.min(inFlight, total); open++) one()
+  }).finally(() => connection.close())
+  const wallMs = performance.now() - startedMs
+  latencies.sort()
+  return { answered, allowed, wallMs, p50Ms: quantile(latencies, 0.5), p99Ms: quantile(latencies, 0.99) }
+}
+
+/** Of sorted values. */
+export function quantile(sorted: Float64Array, share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }

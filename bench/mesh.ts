@@ -4,9 +4,10 @@ const NAMESPACES = 50
 
 /**
  * A mesh of any size, the same for the same numbers: every service calls its share of others, two in three of
- * them through one endpoint, and names its callers in one rule. Service n is `ns-(n mod 50)/service-n`.
+ * them through one endpoint, and names its callers in one rule, the last of `rules`. Service n is
+ * `ns-(n mod 50)/service-n`.
  */
-export function generateMesh(services: number, edges: number): PolicyDocument[] {
+export function generateMesh(services: number, edges: number, rules = 1): PolicyDocument[] {
   const callers: string[][] = Array.from({ length: services }, () => [])
   const calls: { service: string; endpoints?: string[] }[][] = []
   for (let caller = 0; caller < services; caller++) {
@@ -33,15 +34,28 @@ export function generateMesh(services: number, edges: number): PolicyDocument[] 
           { name: 'Read', paths: ['/api/items', '/api/items/{id}'], methods: ['GET'] },
           { name: 'Write', paths: ['/api/items'], methods: ['POST'], workloadScopes: ['items:write'] },
         ],
-        rules:
-          names.length > 0
+        rules: [
+          ...othersThan(rules - 1),
+          ...(names.length > 0
             ? [{ name: 'callers', from: [{ services: names }], grantScopes: ['items:write'] }]
-            : [],
+            : []),
+        ],
       },
       index,
       sourceOf: (pointer) => `mesh/${name}.yaml:${index % 90}:${pointer.length}`,
     }
   })
+}
+
+/** Rules that let nobody of the mesh in: each for a service account that no service has. */
+function othersThan(
+  count: number,
+): Extract<PolicyDocument, { kind: 'ServicePolicy' }>['spec']['rules'] & object {
+  return Array.from({ length: count }, (_, at) => ({
+    name: `other-${at}`,
+    from: [{ identities: [`spiffe://cluster.local/ns/ops/sa/robot-${at}`] }],
+    to: [{ endpoints: ['Read'] }],
+  }))
 }
 
 export function idOf(index: number): string {

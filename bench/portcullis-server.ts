@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
 import type * as Loader from '../src/config/load.js'
 import type * as Main from '../src/main.js'
 import { serveMeasurements } from './measured-process.js'
-import { ADMIN_TOKEN, type AdminCall, SET_UP } from './scene.js'
+import { ADMIN_TOKEN, type AdminCall, SET_UP } from './scene-configurations.js'
 
 /**
  * What ships, measured: `dist`, with the configuration named on the command line. Events go to standard output.
@@ -36,7 +36,7 @@ const running = await start(loaded.config, {
 if (running.admin !== undefined) await setUp(running.admin, dirname(configurationFile))
 const [listener] = running.listeners
 if (!listener) throw new Error('no listener')
-serveMeasurements(listener.address, () => running.stop())
+serveMeasurements(listener.address, () => running.stop(), running.health)
 
 function discarding(): Writable {
   return new Writable({ write: (_chunk, _encoding, done) => done() })

@@ -3,21 +3,24 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { mintServiceToken } from '../src/identity/token.js'
-import { asEnvoySends, createAuthority } from '../test/support/certificate-authority.js'
+import { asEnvoySends, createAuthority, type Issued } from '../test/support/certificate-authority.js'
 import { type CheckFields, encodeCheck } from '../test/support/envoy-wire.js'
 import { jwksText, signedToken, testKey } from '../test/support/tokens.js'
 import type { FloodSeed } from './flood-messages.js'
 import { generateMesh, idOf, targetOf } from './mesh.js'
+import {
+  ADMIN_TOKEN,
+  API_VERSION,
+  auditedConfiguration,
+  configuration,
+  DEVICE,
+  type SceneOptions,
+  SET_UP,
+  setUp,
+  USER,
+  wholeConfiguration,
+} from './scene-configurations.js'
 
-/** Files beside portcullis-whole.yaml. */
-export const ADMIN_TOKEN = 'oscar.token'
-export const SET_UP = 'set-up.json'
-
-export type AdminCall = { readonly method: string; readonly path: string; readonly body: unknown }
-
-const API_VERSION = 'portcullis.dev/v1beta1'
-const USER = '1d2f8a66-6c0e-4c5a-9a07-3f0f6a1b2c3d'
-const DEVICE = 'laptop-4711'
 const RESTRICTED = {
   apiVersion: API_VERSION,
   kind: 'DataPolicy',
@@ -32,6 +35,15 @@ const RESTRICTED = {
 export type Scene = {
   readonly services: number
   readonly edges: number
+  /** As a policy names them. */
+  readonly caller: string
+  readonly target: string
+  /** A certificate of any service, and what all trust. */
+  readonly issue: (service: string) => Issued
+  readonly bundlePem: string
+  readonly userToken: string
+  /** Writes another configuration with an audit log, which one process alone can write; gives its path. */
+  readonly withAuditLog: (name: string) => Promise<string>
   /** The same bytes on every call: certificate, service token and user token. */
   readonly known: Buffer
   readonly withoutServiceToken: Buffer
@@ -42,8 +54,10 @@ export type Scene = {
   readonly freshCertificates: (count: number) => Promise<readonly Buffer[]>
 }
 
-const SERVICES = 10_000
-const EDGES = 100_000
+/** How large a mesh is. `rules`: of each service, its callers named in the last. */
+export type Mesh = { readonly services: number; readonly edges: number; readonly rules: number }
+
+export const FULL_MESH: Mesh = { services: 10_000, edges: 100_000, rules: 1 }
 const DOCUMENTS_A_FILE = 1000
 /** Longer than any run, so that the remembered service token stays in its time. */
 const TOKEN_SECONDS = 3600
@@ -65,20 +79,28 @@ const USUAL_HEADERS = {
   'x-forwarded-for': '203.0.113.7, 10.1.2.3',
 }
 
-export async function prepareScene(folder: string): Promise<Scene> {
+/** Writes policy, keys and configurations into `folder`. */
+export async function prepareScene(
+  folder: string,
+  mesh: Mesh = FULL_MESH,
+  options: SceneOptions = {},
+): Promise<Scene> {
+  const { services, edges } = mesh
   const root = createAuthority({ name: 'root' })
   const intermediate = createAuthority({ name: 'intermediate', intermediateOf: root })
   const serviceKey = await testKey('ES256')
-  const userKey = await testKey('RS256', 'idp-1')
+  const userKey = await testKey(options.userTokens ?? 'RS256', 'idp-1')
   const caller = idOf(0)
-  const target = idOf(targetOf(0, 0, SERVICES))
-  await writeMesh(join(folder, 'policy'))
-  await writeMesh(join(folder, 'policy-whole'), target)
+  const target = idOf(targetOf(0, 0, services))
+  await writeMesh(join(folder, 'policy'), mesh)
+  await writeMesh(join(folder, 'policy-whole'), mesh, target)
   await writeFile(join(folder, 'bundle.pem'), root.certificatePem + intermediate.certificatePem)
   await writeFile(join(folder, 'service.pem'), serviceKey.publicKeyPem)
   await writeFile(join(folder, 'idp.json'), jwksText(userKey))
-  await writeFile(join(folder, 'portcullis.yaml'), stringify(configuration(caller)))
+  await writeFile(join(folder, 'portcullis.yaml'), stringify(configuration(caller, options)))
   await writeFile(join(folder, 'portcullis-audited.yaml'), stringify(auditedConfiguration(caller)))
+  const reloaded = { ...configuration(caller, options), health: { listen: '127.0.0.1:0' } }
+  await writeFile(join(folder, 'portcullis-watched.yaml'), stringify(reloaded))
   const { privateKey } = generateKeyPairSync('ed25519')
   await writeFile(join(folder, 'audit.key'), privateKey.export({ format: 'pem', type: 'pkcs8' }))
   await writeFile(join(folder, ADMIN_TOKEN), randomBytes(24).toString('base64url'))
@@ -140,8 +162,18 @@ export async function prepareScene(folder: string): Promise<Scene> {
     service: await serviceToken(TOKEN_SECONDS),
   }
   return {
-    services: SERVICES,
-    edges: EDGES,
+    services,
+    edges,
+    caller,
+    target,
+    issue: (service) => intermediate.issueSvid({ spiffeId: identityOf(service) }),
+    bundlePem: root.certificatePem + intermediate.certificatePem,
+    userToken: known.user,
+    withAuditLog: async (name) => {
+      const file = join(folder, `portcullis-${name}.yaml`)
+      await writeFile(file, stringify(auditedConfiguration(caller, name)))
+      return file
+    },
     known: message(known),
     withoutServiceToken: message({ certificate: known.certificate, user: known.user }),
     flood: {
@@ -174,9 +206,13 @@ function identityOf(id: string): string {
 }
 
 /** JSON is YAML, so the documents go to disk as they are. */
-async function writeMesh(folder: string, classified?: string): Promise<void> {
-  await mkdir(folder)
-  const documents = generateMesh(SERVICES, EDGES).map(({ kind, metadata, spec }) => {
+export async function writeMesh(
+  folder: string,
+  { services, edges, rules }: Mesh,
+  classified?: string,
+): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  const documents = generateMesh(services, edges, rules).map(({ kind, metadata, spec }) => {
     const id = 'namespace' in metadata ? `${metadata.namespace}/${metadata.name}` : undefined
     const endpoints =
       id === classified && 'endpoints' in spec
@@ -194,74 +230,4 @@ async function writeMesh(folder: string, classified?: string): Promise<void> {
     const text = documents.slice(at, at + DOCUMENTS_A_FILE).join('\n---\n')
     await writeFile(join(folder, `mesh-${at}.yaml`), text)
   }
-}
-
-function configuration(caller: string): Readonly<Record<string, unknown>> {
-  return {
-    apiVersion: API_VERSION,
-    kind: 'Configuration',
-    listeners: [{ name: 'mesh', address: '127.0.0.1:0' }],
-    trustDomains: { 'cluster.local': { bundle: { file: './bundle.pem' } } },
-    policy: { directory: './policy' },
-    health: { listen: '' },
-    serviceTokens: {
-      maxLifetime: '1h',
-      issuers: { caller: { service: caller, keyFile: './service.pem', scopes: ['items:*'] } },
-    },
-    userTokens: {
-      issuers: [
-        { issuer: 'https://idp.example', audiences: ['shop'], jwksFile: './idp.json', algorithms: ['RS256'] },
-      ],
-    },
-  }
-}
-
-/** With an audit log on disk: hash chain and signed checkpoints, all else by default. */
-function auditedConfiguration(caller: string): Readonly<Record<string, unknown>> {
-  const sinks = [{ type: 'File', file: './audit/events.jsonl', signingKeyFile: './audit.key' }]
-  return { ...configuration(caller), audit: { sinks } }
-}
-
-/** With everything that looks at a user, a device and data. */
-function wholeConfiguration(caller: string): Readonly<Record<string, unknown>> {
-  return {
-    ...configuration(caller),
-    policy: { directory: './policy-whole' },
-    admin: {
-      listen: '127.0.0.1:0',
-      tokens: [{ name: 'oscar', file: `./${ADMIN_TOKEN}`, role: 'Admin' }],
-    },
-    public: { listen: '127.0.0.1:0' },
-    ssf: {
-      transmitters: [
-        { issuer: 'https://idp.example', audiences: ['portcullis'], jwksFile: './idp.json', push: {} },
-      ],
-    },
-  }
-}
-
-/** What is told to the admin API before calls come: the user's device and an approval. */
-function setUp(target: string): readonly AdminCall[] {
-  const device = {
-    managed: true,
-    osPatched: true,
-    diskEncrypted: true,
-    firewall: true,
-    antivirus: true,
-    jailbroken: false,
-    reason: 'bench',
-  }
-  const grant = {
-    subject: { subject: USER },
-    service: target,
-    operations: ['Write'],
-    requester: 'bob',
-    ticket: 'B-1',
-    reason: 'bench',
-    duration: '12h',
-  }
-  return [
-    { method: 'PUT', path: `/v1/devices/${DEVICE}`, body: device },
-    { method: 'POST', path: '/v1/grants', body: grant },
-  ]
 }

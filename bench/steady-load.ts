@@ -1,8 +1,10 @@
-import * as grpc from '@grpc/grpc-js'
-import { AUTHORIZATION } from '../test/support/envoy-wire.js'
+import type { Sender } from './load.js'
+import { CheckConnection } from './raw-load.js'
 
 /** Latencies in milliseconds, from the moment a call was due: a sender that falls behind hides nothing. */
 export type SteadyResult = {
+  /** When the first call was due, on the clock of `performance.now`. */
+  readonly startedMs: number
   readonly sent: number
   readonly allowed: number
   readonly refused: number
@@ -11,54 +13,50 @@ export type SteadyResult = {
   readonly latenciesMs: Float64Array
 }
 
-const DEADLINE_MS = 30_000
-
-/** Sends calls at a steady rate over one connection, whether or not earlier ones have been answered. */
+/** Sends calls at a steady rate, whether or not earlier ones have been answered, over each connection in turn. */
 export async function sendSteadily(
   address: string,
   messages: readonly Buffer[],
   total: number,
   perSecond: number,
+  connections = 1,
 ): Promise<SteadyResult> {
-  const Client = grpc.makeGenericClientConstructor({}, 'Authorization')
-  const client = new Client(address, grpc.credentials.createInsecure())
-  await new Promise<void>((resolve, reject) =>
-    client.waitForReady(Date.now() + DEADLINE_MS, (error) => (error ? reject(error) : resolve())),
-  )
+  const open = Array.from({ length: connections }, () => CheckConnection.open(address))
+  return keepPace(await Promise.all(open), messages, total, perSecond)
+}
+
+/** The same over any connections, which it closes; at most `total` calls, and no more once `enough` says so. */
+export async function keepPace(
+  open: readonly Sender[],
+  messages: readonly Buffer[],
+  total: number,
+  perSecond: number,
+  enough: () => boolean = () => false,
+): Promise<SteadyResult> {
   const latenciesMs = new Float64Array(total)
   const counts = { allowed: 0, refused: 0, failed: 0 }
   const startedMs = performance.now()
   let sent = 0
   let answered = 0
+  let most = total
   await new Promise<void>((resolve) => {
     const send = (index: number): void => {
       const dueMs = startedMs + (index * 1000) / perSecond
-      client.makeUnaryRequest(
-        AUTHORIZATION.path,
-        (message: Buffer) => message,
-        (reply: Buffer) => reply,
-        messages[index % messages.length] ?? Buffer.alloc(0),
-        { deadline: Date.now() + DEADLINE_MS },
-        (error, reply) => {
-          latenciesMs[index] = performance.now() - dueMs
-          if (error || !reply) counts.failed++
-          else if (isAllow(reply)) counts.allowed++
-          else counts.refused++
-          if (++answered === total) resolve()
-        },
-      )
+      open[index % open.length]?.send(messages[index % messages.length] ?? Buffer.alloc(0), (outcome) => {
+        latenciesMs[index] = performance.now() - dueMs
+        counts[outcome]++
+        if (++answered === most) resolve()
+      })
     }
     const timer = setInterval(() => {
       const due = Math.min(total, Math.floor(((performance.now() - startedMs) * perSecond) / 1000) + 1)
       while (sent < due) send(sent++)
-      if (sent === total) clearInterval(timer)
+      if (sent < total && !enough()) return
+      clearInterval(timer)
+      most = sent
+      if (answered === most) resolve()
     }, 1)
   })
-  client.close()
-  return { sent: total, ...counts, latenciesMs }
-}
-
-/** Field 1 (`status`) present and empty: code 0. */
-function isAllow(reply: Buffer): boolean {
-  return reply[0] === 0x0a && reply[1] === 0
+  for (const connection of open) connection.close()
+  return { startedMs, sent, ...counts, latenciesMs: latenciesMs.subarray(0, sent) }
 }

@@ -1,10 +1,10 @@
-/** What telemetry costs a decision, beside nothing. Part of `make bench`. */
 import { openLog } from '../src/main/log.js'
 import { openTelemetry, type Telemetry } from '../src/main/telemetry.js'
 import { createMetrics } from '../src/adapters/telemetry/metrics.js'
 import { createTracer } from '../src/adapters/telemetry/tracer.js'
 import { parseTraceparent } from '../src/audit/traceparent.js'
 import type { Decision } from '../src/decision/decision.js'
+import { lines, machineLine, table } from './report.js'
 
 const RUNS = 7
 const CALLS = 300_000
@@ -55,32 +55,41 @@ function telemetry(traced: boolean): Telemetry {
   )
 }
 
-const metrics = createMetrics({ most: 1000, isService: () => true })
-const pairs = Array.from({ length: PAIRS }, (_, at) => ({
-  ...DECISION,
-  caller: `shop/caller-${at % 30}`,
-  target: `shop/target-${Math.floor(at / 30)}`,
-}))
-const off = telemetry(false)
-const on = telemetry(true)
-let bytes = 0
-const tracer = createTracer({
-  sampleRatio: 0,
-  add: (encode) => {
-    bytes += encode().length
-  },
-})
-const encoded = (at: number): void =>
-  tracer.start(parseTraceparent(`${TRACE}1`))?.end(DECISION, '01920f0c47a517b3c', NOW_MS + at, 80)
-
-const rows: readonly (readonly [string, number])[] = [
-  ['counting, one pair of services', cost(() => metrics.observe(DECISION, 80))],
-  ['counting, 900 pairs', cost((at) => metrics.observe(pairs[at % PAIRS] ?? DECISION, 80))],
-  ['tracing off', cost(() => off.follow(`${TRACE}1`, undefined, NOW_MS))],
-  ['tracing on, not sampled', cost(() => on.follow(`${TRACE}0`, undefined, NOW_MS))],
-  ['tracing on, sampled, span encoded', cost(encoded)],
-]
-if (bytes === 0) throw new Error('no span was encoded')
-process.stdout.write('| µs a decision | |\n|---|---|\n')
-for (const [name, us] of rows) process.stdout.write(`| ${name} | ${us.toFixed(2)} |\n`)
-process.exit()
+/** What telemetry costs a decision, beside nothing; in this process. */
+export function measureTelemetry(): Promise<string> {
+  const metrics = createMetrics({ most: 1000, isService: () => true })
+  const pairs = Array.from({ length: PAIRS }, (_, at) => ({
+    ...DECISION,
+    caller: `shop/caller-${at % 30}`,
+    target: `shop/target-${Math.floor(at / 30)}`,
+  }))
+  const off = telemetry(false)
+  const on = telemetry(true)
+  let bytes = 0
+  const tracer = createTracer({
+    sampleRatio: 0,
+    add: (encode) => {
+      bytes += encode().length
+    },
+  })
+  const encoded = (at: number): void =>
+    tracer.start(parseTraceparent(`${TRACE}1`))?.end(DECISION, '01920f0c47a517b3c', NOW_MS + at, 80)
+  const rows: readonly (readonly [string, number])[] = [
+    ['counting, one pair of services', cost(() => metrics.observe(DECISION, 80))],
+    [`counting, ${PAIRS} pairs`, cost((at) => metrics.observe(pairs[at % PAIRS] ?? DECISION, 80))],
+    ['tracing off', cost(() => off.follow(`${TRACE}1`, undefined, NOW_MS))],
+    ['tracing on, not sampled', cost(() => on.follow(`${TRACE}0`, undefined, NOW_MS))],
+    ['tracing on, sampled, span encoded', cost(encoded)],
+  ]
+  if (bytes === 0) throw new Error('no span was encoded')
+  return Promise.resolve(
+    lines(
+      '## Telemetry',
+      `${machineLine(`medians of ${RUNS} times ${CALLS.toLocaleString('en')} calls`)} In the process of the bench.`,
+      table(
+        ['', 'µs a decision'],
+        rows.map(([name, us]) => [name, us.toFixed(2)]),
+      ),
+    ),
+  )
+}
