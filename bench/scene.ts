@@ -205,7 +205,7 @@ function identityOf(id: string): string {
   return `spiffe://cluster.local/ns/${namespace}/sa/${name}`
 }
 
-/** JSON is YAML, so the documents go to disk as they are. */
+/** As people write them. */
 export async function writeMesh(
   folder: string,
   { services, edges, rules }: Mesh,
@@ -218,14 +218,14 @@ export async function writeMesh(
       id === classified && 'endpoints' in spec
         ? spec.endpoints?.map((endpoint) => ({ ...endpoint, dataPolicy: 'restricted' }))
         : undefined
-    return JSON.stringify({
+    return stringify({
       apiVersion: API_VERSION,
       kind,
       metadata,
       spec: { ...spec, ...(endpoints && { endpoints }) },
     })
   })
-  if (classified !== undefined) documents.push(JSON.stringify(RESTRICTED))
+  if (classified !== undefined) documents.push(stringify(RESTRICTED))
   for (let at = 0; at < documents.length; at += DOCUMENTS_A_FILE) {
     const text = documents.slice(at, at + DOCUMENTS_A_FILE).join('\n---\n')
     await writeFile(join(folder, `mesh-${at}.yaml`), text)
