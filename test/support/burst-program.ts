@@ -45,9 +45,8 @@ process.once('message', ({ address, path, message, calls, timeoutMs }: Burst) =>
     void one()
       .then(() => Promise.all(Array.from({ length: calls }, one)))
       .then((answers) => {
-        process.send?.(answers)
         session.close()
-        process.disconnect()
+        process.send?.(answers, undefined, undefined, () => process.disconnect())
       })
   })
 })
