@@ -18,8 +18,8 @@ export type Pki = {
   readonly rootPem: string
   /** X509-SVID of `ns/<namespace>/sa/<name>`; always the same one for a name. */
   svid(workload: string): Issued
-  /** A fresh one for the same workload, for rotation. */
-  renewedSvid(workload: string): Issued
+  /** A fresh one for the same workload, for rotation; with these DNS names beside its SPIFFE ID. */
+  renewedSvid(workload: string, dnsNames?: readonly string[]): Issued
   /** The same name, but issued by a root that nobody here trusts. */
   foreignSvid(workload: string): Issued
   /** The same name, valid until a minute ago. */
@@ -40,8 +40,8 @@ export function createPki(webHost: string, hidden: ReadonlySet<string> = new Set
   const unlisted = createAuthority({ name: 'Demo Issuing 2', intermediateOf: root, pathLength: 0 })
   const foreign = createAuthority({ name: 'Foreign Root', trustDomain: TRUST_DOMAIN })
   const webRoot = createAuthority({ name: 'Demo Web Root' })
-  const issue = (authority: Authority, workload: string): Issued =>
-    authority.issueSvid({ spiffeId: spiffeIdOf(workload), ttlSeconds: HOUR_SECONDS })
+  const issue = (authority: Authority, workload: string, dnsNames: readonly string[] = []): Issued =>
+    authority.issueSvid({ spiffeId: spiffeIdOf(workload), ttlSeconds: HOUR_SECONDS, dnsNames })
   const issuerOf = (workload: string): Authority => (hidden.has(workload) ? unlisted : issuing)
   const svids = new Map<string, Issued>()
   return {
@@ -54,7 +54,7 @@ export function createPki(webHost: string, hidden: ReadonlySet<string> = new Set
       svids.set(workload, svid)
       return svid
     },
-    renewedSvid: (workload) => issue(issuerOf(workload), workload),
+    renewedSvid: (workload, dnsNames) => issue(issuerOf(workload), workload, dnsNames),
     foreignSvid: (workload) => issue(foreign, workload),
     expiredSvid(workload) {
       const now = Date.now()

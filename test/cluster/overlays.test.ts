@@ -70,6 +70,7 @@ test.each([
     folder: 'overlays/envoy-gateway',
     foreign: [
       'BackendTLSPolicy',
+      'BackendTrafficPolicy',
       'ClientTrafficPolicy',
       'EnvoyProxy',
       'HTTPRoute',

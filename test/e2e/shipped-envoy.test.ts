@@ -82,6 +82,43 @@ test.each(resources.filter((file) => file.startsWith('sds/') || file === 'mesh/c
   },
 )
 
+/** envoy/mesh/routes.yaml alone in a listener, with the clusters that it leads to. */
+function bootstrapOf(routes: string): string {
+  const resourcesOf = (text: string): Record<string, unknown>[] =>
+    parse(text).resources.map((resource: object) =>
+      Object.fromEntries(Object.entries(resource).filter(([field]) => field !== '@type')),
+    )
+  const [routeConfig] = resourcesOf(routes)
+  const clusters = resourcesOf(readFileSync(join(directory, 'envoy/mesh/clusters.yaml'), 'utf8'))
+  const typed = (name: string, type: string, fields: object) => ({
+    name,
+    typed_config: { '@type': `type.googleapis.com/envoy.extensions.filters.${type}`, ...fields },
+  })
+  const manager = typed('manager', 'network.http_connection_manager.v3.HttpConnectionManager', {
+    stat_prefix: 'routes',
+    route_config: { ...routeConfig, validate_clusters: true },
+    http_filters: [typed('router', 'http.router.v3.Router', {})],
+  })
+  const address = { socket_address: { address: '127.0.0.1', port_value: 0 } }
+  const listeners = [{ name: 'routes', address, filter_chains: [{ filters: [manager] }] }]
+  return stringify({ node: { id: 'any', cluster: 'any' }, static_resources: { listeners, clusters } })
+}
+
+test('Envoy takes the routes of envoy/mesh/routes.yaml, and each leads to a cluster', () => {
+  const routes = readFileSync(join(directory, 'envoy/mesh/routes.yaml'), 'utf8')
+  expect(parse(routes).resources).toHaveLength(1)
+  const file = join(directory, 'only-routes.yaml')
+  const outcome = (text: string): ReturnType<typeof validate> => {
+    writeFileSync(file, bootstrapOf(text))
+    return validate(file)
+  }
+  expect(outcome(routes.replace('cluster: order-service', 'cluster: order-servic'))).toMatchObject({
+    status: 1,
+    output: expect.stringContaining("unknown cluster 'order-servic'"),
+  })
+  expect(outcome(routes)).toMatchObject({ status: 0, output: expect.stringContaining('OK') })
+})
+
 test('every HTTP service has a cluster and a route', () => {
   const resourcesOf = (file: string): { name: string; virtual_hosts?: { name: string }[] }[] =>
     parse(readFileSync(join(SHIPPED, file), 'utf8')).resources

@@ -1,6 +1,7 @@
 import type { Examined } from '../examined.js'
 import { TCP_PROXY } from '../message-types.js'
 import { durationMsOf, flagOf, isThere, member, type Part } from '../part.js'
+import type { HttpConnections } from '../setup.js'
 
 /** As shipped: how long one answer stands. */
 const LONGEST = '900s'
@@ -18,7 +19,7 @@ export function openStreams({ asks, tell }: Examined): void {
     if (seen.has(subject)) continue
     seen.add(subject)
     if (http) {
-      httpStreams(http.part, http.where, mutual, tell)
+      httpStreams(http, mutual, tell)
       for (const { routes } of http.routes?.hosts ?? []) {
         for (const { part, where } of routes) {
           const at = member(part, 'route', 'max_stream_duration', 'max_stream_duration')
@@ -53,11 +54,22 @@ export function openStreams({ asks, tell }: Examined): void {
   }
 }
 
-function httpStreams(manager: Part, where: string, mutual: boolean, tell: Examined['tell']): void {
+/** Whether every route has a limit of its own, so that the listener needs none. */
+function isBoundedByRoute({ routes }: HttpConnections): boolean {
+  const limits = (routes?.hosts ?? [])
+    .flatMap((host) => host.routes)
+    .map(({ part }) => member(part, 'route'))
+    .filter(isThere)
+    .map((route) => member(route, 'max_stream_duration', 'max_stream_duration'))
+  return limits.length > 0 && !limits.some(isUnbounded)
+}
+
+function httpStreams(http: HttpConnections, mutual: boolean, tell: Examined['tell']): void {
+  const { part: manager, where } = http
   const options = member(manager, 'common_http_protocol_options')
   const into = { into: manager, called: 'HTTP connection manager' }
   const stream = member(options, 'max_stream_duration')
-  if (isUnbounded(stream)) {
+  if (isUnbounded(stream) && !isBoundedByRoute(http)) {
     tell({
       severity: 'warning',
       code: 'open-streams',

@@ -136,6 +136,23 @@ describe('listeners that need not ask', () => {
   })
 })
 
+describe('a limit for streams at the routes and none at the listener', () => {
+  const LIMIT = 'max_stream_duration: { max_stream_duration: 60s }'
+  const listener = changed(gateway, '                  max_stream_duration: 900s\n', '')
+  const bounded = listener.replaceAll(/(route: \{ cluster: [a-z-]+, timeout: 0s) \}/g, `$1, ${LIMIT} }`)
+
+  test('is none when one route lacks it', () => {
+    const text = bounded.replace(`, ${LIMIT}`, '')
+    expect(examineText(text).findings).toMatchObject([
+      { code: 'open-streams', message: 'streams may stay open without end' },
+    ])
+  })
+
+  test('is enough when every route has it', () => {
+    expect(codes(bounded)).toEqual([])
+  })
+})
+
 describe('what is no finding', () => {
   test.each([
     {
