@@ -16,6 +16,8 @@ const project = (name, extra = {}) => ({
 })
 
 export default {
+  // Modules of tests are never let go: a process of all of them grows to gigabytes, and spends its time on collecting.
+  workerIdleMemoryLimit: '1GB',
   reporters: ['default', '<rootDir>/test/support/totals-reporter.js'],
   projects: [
     project('unit'),
