@@ -162,6 +162,11 @@ export class Connections {
     this.#entrance.sweep(nowMs)
     for (const connection of this.#open.values()) {
       if (connection.over) continue
+      if (connection.session.destroyed) {
+        // It waits for a peer that is gone, or that takes nothing any more.
+        this.#cutOff(connection)
+        continue
+      }
       connection.watch.look(connection.arrival?.socket.bytesRead ?? 0, nowMs)
       if (connection.openedMs < renewed) this.#tellToGo(connection, 'roots', nowMs)
       else if (expires(connection, nowMs)) this.#tellToGo(connection, 'certificate', nowMs)
@@ -204,8 +209,13 @@ export class Connections {
       this.#entrance.charge(arrival?.address, this.#limits.floods.price)
       session.destroy(new Error(reason), constants.NGHTTP2_ENHANCE_YOUR_CALM)
     } else session.destroy()
-    // A session that is destroyed waits until its last frames are taken.
-    setTimeout(() => arrival?.socket.destroy(), CUT_OFF_MS).unref()
+    this.#cutOff(connection)
+  }
+
+  /** A session that is destroyed waits until its last frames are taken. */
+  #cutOff(connection: Connection): void {
+    connection.over = true
+    setTimeout(() => connection.arrival?.socket.destroy(), CUT_OFF_MS).unref()
   }
 }
 
@@ -231,11 +241,14 @@ async function announce(connection: Connection, waitMs: number): Promise<void> {
   if (session.closed || session.destroyed) return
   session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID)
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, waitMs)
-    session.ping(() => {
+    const done = (): void => {
       clearTimeout(timer)
+      session.off('close', done)
       resolve()
-    })
+    }
+    const timer = setTimeout(done, waitMs)
+    session.once('close', done)
+    session.ping(done)
   })
   sayFarewell(connection)
 }
