@@ -10,3 +10,11 @@ export function timeoutOf(timeout: string | string[] | undefined): number | unde
   const unitMs = UNIT_MS[match?.[2] ?? '']
   return unitMs === undefined ? undefined : Math.min(Number(match?.[1]) * unitMs, MAX_TIMEOUT_MS)
 }
+
+/** Who sets no deadline waits this long before it counts, milliseconds. Envoy always sets one. */
+const PATIENCE_MS = 1000
+
+/** Of the time that a message may have waited before it was read, what counts against its call's own time. */
+export function waitThatCounts(waitedMs: number, ownTimeoutMs: number | undefined): number {
+  return ownTimeoutMs === undefined ? Math.max(0, waitedMs - PATIENCE_MS) : waitedMs
+}

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { type sendUnaryData, Server, type ServerUnaryCall } from '@grpc/grpc-js'
 import type { Check, CheckCall } from '../../ext-authz/check.js'
-import { timeoutOf } from './call-timeout.js'
+import { timeoutOf, waitThatCounts } from './call-timeout.js'
 import { serveInProcess } from './in-process.js'
 import { ENCODINGS, GRPC_STATUS, refuseCall } from './refusal.js'
 import type { Turns } from './turns.js'
@@ -38,7 +38,7 @@ export function startGrpcJsCheck(
     'grpc.enable_channelz': 0,
     'grpc.max_receive_message_length': maxMessageBytes,
   })
-  const calls = new Map<string, CheckCall>()
+  const calls = new Map<string, CheckCall & { readonly ownTimeoutMs: number | undefined }>()
   let count = 0
 
   server.addService(
@@ -66,8 +66,8 @@ export function startGrpcJsCheck(
         try {
           if (call === undefined) return fail()
           // Behind it is another way through the event loop, which may have waited again.
-          const waitedMs = Math.max(call.waitedMs, turns.waitedMs(performance.now()))
-          const reply = check(request, { ...call, waitedMs })
+          const again = waitThatCounts(turns.waitedMs(performance.now()), call.ownTimeoutMs)
+          const reply = check(request, { ...call, waitedMs: Math.max(call.waitedMs, again) })
           if (reply instanceof Promise) reply.then(answer).catch(fail)
           else answer(reply)
         } catch {
@@ -80,18 +80,20 @@ export function startGrpcJsCheck(
 
   return {
     serve: (stream, headers, { asker, deadlineMs, budget }) => {
-      const waitedMs = turns.waitedMs(performance.now())
+      const ownTimeoutMs = timeoutOf(headers['grpc-timeout'])
+      const waitedMs = waitThatCounts(turns.waitedMs(performance.now()), ownTimeoutMs)
       let heldBytes = 0
       const hold = (size: number): void => {
         if (budget.tryTake(size)) heldBytes += size
         else refuseCall(stream, GRPC_STATUS.resourceExhausted, 'too many bytes under way')
       }
-      const timeoutMs = timeoutOf(headers['grpc-timeout']) ?? deadlineMs
+      const timeoutMs = ownTimeoutMs ?? deadlineMs
       const traceparent = headers['traceparent']
       const name = String(count++)
       calls.set(name, {
         deadlineMs: Date.now() + timeoutMs - waitedMs,
         waitedMs,
+        ownTimeoutMs,
         asker,
         traceparent: typeof traceparent === 'string' ? traceparent : undefined,
       })

@@ -3,7 +3,7 @@ import type { Asker } from '../../request/listener.js'
 import type { Check } from '../../ext-authz/check.js'
 import type { ByteBudget } from './byte-budget.js'
 import type { Turns } from './turns.js'
-import { timeoutOf } from './call-timeout.js'
+import { timeoutOf, waitThatCounts } from './call-timeout.js'
 import { CONTENT_TYPE, ENCODINGS, GRPC_STATUS, refuseCall, stopReading } from './refusal.js'
 
 /** Flag and length in front of every gRPC message. */
@@ -39,8 +39,9 @@ export type CallTerms = {
 export function serveCheck(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, terms: CallTerms): void {
   const { budget, maxMessageBytes } = terms
   const openedMs = performance.now()
-  const waitedMs = terms.turns.waitedMs(openedMs)
-  const timeoutMs = timeoutOf(headers['grpc-timeout']) ?? terms.deadlineMs
+  const ownTimeoutMs = timeoutOf(headers['grpc-timeout'])
+  const waitedMs = waitThatCounts(terms.turns.waitedMs(openedMs), ownTimeoutMs)
+  const timeoutMs = ownTimeoutMs ?? terms.deadlineMs
   let state: 'receiving' | 'deciding' | 'over' = 'receiving'
   /** A part of what was read from the connection until a second part comes, then a buffer of its own with room. */
   let body = NO_MESSAGE
@@ -130,7 +131,7 @@ export function serveCheck(stream: ServerHttp2Stream, headers: IncomingHttpHeade
       const reply = terms.check(message, {
         deadlineMs: Date.now() + timeoutMs - waitedMs - (decidedMs - openedMs),
         // Calls that opened before it in this turn may have been decided first.
-        waitedMs: terms.turns.waitedMs(decidedMs),
+        waitedMs: waitThatCounts(terms.turns.waitedMs(decidedMs), ownTimeoutMs),
         asker: terms.asker,
         traceparent: single(headers['traceparent']),
       })

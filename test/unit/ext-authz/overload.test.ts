@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { waitThatCounts } from '../../../src/adapters/grpc/call-timeout.js'
 import { type GrpcListener, startGrpcListener } from '../../../src/adapters/grpc/listener.js'
 import type { Decision } from '../../../src/decision/decision.js'
 import { type CheckParts, createCheck, type RecordEvent } from '../../../src/ext-authz/check.js'
@@ -98,6 +99,16 @@ describe('UsualTime', () => {
     expect(usual.ms).toBeGreaterThan(9900)
     for (let call = 0; call < 200; call++) usual.note(250)
     expect(usual.ms).toBeLessThan(260)
+  })
+})
+
+describe('waitThatCounts', () => {
+  test.each([
+    { waitedMs: 150, own: 200, counts: 150 },
+    { waitedMs: 150, own: undefined, counts: 0 },
+    { waitedMs: 1500, own: undefined, counts: 500 },
+  ])('of $waitedMs ms with a deadline of $own: $counts', ({ waitedMs, own, counts }) => {
+    expect(waitThatCounts(waitedMs, own)).toBe(counts)
   })
 })
 
