@@ -26,7 +26,7 @@ export const LimitsSchema = Fields(
       50,
       1,
       100_000,
-      'New connections a second from one IP address, beyond as many at once as connectionsPerAddress. A flood on a connection counts as 25 of them.',
+      'New connections a second from one IP address, beyond as many at once as connectionsPerAddress. A flood on a connection counts as 250 of them.',
     ),
     streams: count(
       1024,

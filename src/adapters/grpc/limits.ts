@@ -90,7 +90,6 @@ export const LIMITS: GrpcLimits = {
     dataFrames: { burst: 10_000, perSecond: 100 },
     idleBytes: { burst: 256 * KIB, perSecond: 64 * KIB },
     callBytes: 64 * KIB,
-    // Callers that share the address with it, behind one NAT or on one host, still get in.
-    price: 25,
+    price: 250,
   },
 }
