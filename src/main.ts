@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import { createDecisionIds } from './adapters/decision-ids.js'
 import type { AskerCertificate } from './adapters/grpc/asker.js'
-import { type GrpcListener, type GrpcListenerOptions, startGrpcListener } from './adapters/grpc/listener.js'
+import type { GrpcListener } from './adapters/grpc/listener.js'
 import { Turns } from './adapters/grpc/turns.js'
 import { isRevokedNow } from './identity/certificate-policy.js'
 import { andThen } from './identity/eventually.js'
@@ -11,34 +11,35 @@ import { answerMetrics } from './adapters/telemetry/accepted.js'
 import type { Family } from './adapters/telemetry/family.js'
 import { RecentDecisions } from './admin/recent-decisions.js'
 import { writeSecurityEvent } from './audit/security-event.js'
-import type { Trail } from './audit/trail.js'
 import { writeSignalEvent } from './audit/signal-event.js'
 import { authorize, type Identify, type Lookups } from './authorize.js'
-import type { Config, ListenerConfig } from './config/config.js'
-import { type Check, createCheck } from './ext-authz/check.js'
+import type { Config } from './config/config.js'
+import { createCheck } from './ext-authz/check.js'
 import { UsualTime } from './ext-authz/overload.js'
 import { prepareReplies } from './ext-authz/reply.js'
 import { identify } from './identity/identify.js'
 import type { ReplayGuard } from './identity/replay.js'
-import { type LiveTls, openTls, readAllTls, type TlsMaterial, watchTls } from './main/listener-tls.js'
-import type { LiveAgent } from './main/live-agent.js'
+import { openTls, readAllTls } from './main/listener-tls.js'
+import { counted, listen } from './main/listening.js'
 import { openAssertions, type PublishedKey } from './main/live-assertions.js'
 import { type AdminParts, openAdmin } from './main/live-admin.js'
 import { openWebhook } from './main/live-webhook.js'
 import { openAlertSinks } from './main/alert-sinks.js'
-import { type ClosedConnections, countClosedConnections } from './main/closed-connections.js'
+import { countClosedConnections } from './main/closed-connections.js'
 import { openAuditTrail } from './main/audit-trail.js'
 import { openDetector } from './main/detector.js'
-import { createExpiries, type Expiries } from './main/expiries.js'
+import { createExpiries } from './main/expiries.js'
 import { openFeedback } from './main/feedback.js'
 import { openKeys } from './main/live-keys.js'
 import { openPlaces } from './main/live-place.js'
 import { openPolicy } from './main/live-policy.js'
-import { type LiveSsf, openSsf } from './main/live-ssf.js'
+import { openSsf } from './main/live-ssf.js'
 import { openState } from './main/live-state.js'
 import { openTrust } from './main/live-trust.js'
-import { type LiveLog, type Log, messageOf, openLog, StartFailure } from './main/log.js'
+import { type LiveLog, openLog } from './main/log.js'
+import { auditDetail, problemsOf, stateDetail } from './main/readiness-detail.js'
 import { openRecorder } from './main/recorder.js'
+import { closedOnFailure, everyStep, failWithEveryProblem, orStartFailure } from './main/start-steps.js'
 import { openTelemetry } from './main/telemetry.js'
 import { registerClosedConnections } from './main/metrics/connections.js'
 import { registerMetrics } from './main/registered-metrics.js'
@@ -46,7 +47,6 @@ import { openVerifiers } from './main/verifiers.js'
 import { warmUp } from './main/warm-up.js'
 import type { Team } from './main/workers/team.js'
 import { locate } from './risk/locate.js'
-import type { StoreHealth } from './state/store.js'
 import { recall } from './state/recall.js'
 import { writeAlert } from './risk/alerts.js'
 import { serviceOfIdentity } from './segmentation/compile.js'
@@ -429,118 +429,6 @@ async function open(
       ])
     },
   }
-}
-
-async function listen(
-  rules: ListenerConfig,
-  from: GrpcListenerOptions['address'],
-  liveTls: LiveTls | undefined,
-  answering: Pick<GrpcListenerOptions, 'check' | 'isRevoked' | 'accessLogs' | 'turns'>,
-  {
-    agents,
-    config,
-    expiries,
-    closed,
-    log,
-  }: {
-    readonly agents: ReadonlyMap<string, LiveAgent>
-    readonly config: Config
-    readonly expiries: Expiries
-    readonly closed: ClosedConnections
-    readonly log: Log
-  },
-): Promise<{ listener: GrpcListener; watcher: { close(): void } | undefined }> {
-  const { name, tls, checkServer } = rules
-  const listener = await orStartFailure(
-    `listener ${name}`,
-    startGrpcListener({
-      address: from,
-      tls: liveTls && { ...liveTls.material, allowedClients: liveTls.allowedClients },
-      ...answering,
-      checkServer,
-      maxMessageBytes: config.limits.maxMessageBytes,
-      deadlineMs: config.limits.deadlineMs,
-      limits: config.limits.listener,
-      onClosed: closed.of(name),
-    }),
-  )
-  const note = (pem: string): void => expiries.note(`listener ${name}`, pem)
-  if (liveTls) note(liveTls.material.certificate)
-  const update = (renewed: TlsMaterial): void => {
-    listener.updateTls(renewed)
-    note(renewed.certificate)
-  }
-  const watcher = tls && watchTls(name, tls, agents, update, log)
-  return { listener, watcher }
-}
-
-/** Counts the Checks that wait for something before their answer. */
-function counted(load: { deciding: number }, check: Check): Check {
-  return (message, call) => {
-    const reply = check(message, call)
-    if (!(reply instanceof Promise)) return reply
-    load.deciding++
-    return reply.finally(() => load.deciding--)
-  }
-}
-
-function problemsOf(transmitters: ReturnType<LiveSsf['health']>): string[] {
-  return [...transmitters].flatMap(([issuer, { problem }]) =>
-    problem === undefined ? [] : [`${issuer}: ${problem}`],
-  )
-}
-
-function stateDetail({ standing, problem, lostBeforeMs }: StoreHealth): Readonly<Record<string, string>> {
-  return {
-    standing,
-    ...(problem !== undefined && { problem }),
-    ...(lostBeforeMs !== undefined && { lostBefore: new Date(lostBeforeMs).toISOString() }),
-  }
-}
-
-/** `ok`, or what keeps each sink from writing. */
-function auditDetail(sinks: ReturnType<Trail['figures']>): string {
-  const problems = [...sinks].flatMap(([name, { problem }]) =>
-    problem === undefined ? [] : [`${name}: ${problem}`],
-  )
-  return problems.length === 0 ? 'ok' : problems.join('; ')
-}
-
-/** Takes every step, whatever the ones before it did; then throws what went wrong. */
-async function everyStep(steps: readonly (() => unknown)[]): Promise<void> {
-  const failures: unknown[] = []
-  for (const step of steps) {
-    try {
-      await step()
-    } catch (error) {
-      failures.push(error)
-    }
-  }
-  if (failures.length > 0) throw new AggregateError(failures, failures.map(messageOf).join('; '))
-}
-
-/** Ports and directories fail for reasons of the operator's. */
-async function orStartFailure<T>(what: string, opening: Promise<T>): Promise<T> {
-  try {
-    return await opening
-  } catch (error) {
-    throw new StartFailure([`${what}: ${messageOf(error)}`])
-  }
-}
-
-/** Waits for all; throws one StartFailure with the problems of all. Any other exception is a bug and stays one. */
-async function failWithEveryProblem(openings: readonly Promise<unknown>[]): Promise<void> {
-  const settled = await Promise.allSettled(openings)
-  const failures = settled.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []))
-  const bug = failures.find((failure) => !(failure instanceof StartFailure))
-  if (bug !== undefined) throw bug
-  const problems = failures.flatMap((failure) => (failure instanceof StartFailure ? failure.problems : []))
-  if (problems.length > 0) throw new StartFailure(problems)
-}
-
-function closedOnFailure<T extends { close(): void }>(opened: T, undo: (() => void)[]): T {
-  undo.push(() => opened.close())
-  return opened
 }
 
 function stackOf(error: unknown): string {

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { readBody } from './read-body.js'
 
 /** Writes the answer to a GET of one path. */
 export type Answer = (response: ServerResponse) => void | Promise<void>
@@ -94,25 +95,11 @@ async function post(take: Take, request: IncomingMessage, response: ServerRespon
     response.setHeader('allow', 'POST')
     return refuse(response, 405, 'method not allowed\n')
   }
-  const text = await readBody(request)
+  const text = (await readBody(request, MAX_BODY_BYTES))?.toString('utf8')
   if (text === undefined) return refuse(response, 413, 'too large\n')
   const { 'content-type': contentType, authorization } = request.headers
   const { status, headers, body } = await take({ contentType, authorization, text })
   send(response, status, { 'cache-control': 'no-store', ...headers }, body)
-}
-
-/** Undefined: it is larger than is read. Rejects when the client goes away or the server's time is over. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) return undefined
-  const chunks: Buffer[] = []
-  let size = 0
-  // What is left stays unread and the connection is closed with the answer, so that nobody sends on.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_BODY_BYTES) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 export function send(

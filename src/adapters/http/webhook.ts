@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createSecureContext } from 'node:tls'
 import { type GetServer, send } from './get-server.js'
+import { readBody } from './read-body.js'
 import { answerOf, readReview, type Reviewed, type ReviewRequest } from './admission-review.js'
 
 /** PEM texts. */
@@ -97,7 +98,7 @@ async function serve(
   }
   let bytes: Buffer | undefined
   try {
-    bytes = await bodyOf(request)
+    bytes = await readBody(request, MAX_BODY_BYTES)
   } catch {
     // The client is gone, or its time is over: nobody reads an answer.
     return refuse(response, 400, 'the request broke off\n')
@@ -110,20 +111,6 @@ async function serve(
   if (outcome === 'late') return refuse(response, 503, 'the review took too long\n')
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
   send(response, 200, headers, answerOf(read.request.uid, outcome))
-}
-
-/** Undefined: larger than is read. Rejects when the client goes away or the server's time is over. */
-async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) return undefined
-  const chunks: Buffer[] = []
-  let size = 0
-  // What is left stays unread and the connection is closed with the answer.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_BODY_BYTES) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {

@@ -10,16 +10,8 @@ import { AUTHORIZATION, encodeCheck } from '../../support/envoy-wire.js'
 import type { Burst, BurstAnswer } from '../../support/burst-program.js'
 import { listenerOf } from '../../support/mesh.js'
 import { readAnswer } from '../../support/portcullis.js'
+import { HEADER_NAMES, WORDING } from '../../support/replies.js'
 
-const HEADERS = {
-  userId: 'x-user-id',
-  userRoles: 'x-user-roles',
-  deviceTrust: 'x-device-trust',
-  callerService: 'x-caller-service',
-  callerId: 'x-caller-spiffe-id',
-  obligations: 'x-portcullis-obligations',
-}
-const WORDING = { stepUpStatus: 401, acrValues: ['mfa'], realm: '', showMessages: false } as const
 const ALLOW: Decision = {
   outcome: 'allow',
   reason: 'allowed',
@@ -60,7 +52,7 @@ function checkOf({ record, burnMs = 0 }: { record?: RecordEvent; burnMs?: number
     newDecisionId: () => `id-${++ids}`,
     revision: () => 'r1',
     serviceTokenHeader: 'x-service-token',
-    reply: prepareReplies(HEADERS, WORDING),
+    reply: prepareReplies(HEADER_NAMES, WORDING),
     mintAssertion: undefined,
     defaultDeadlineMs: 200,
     nowMs: () => (clock.isReal ? Date.now() : clock.ms),

@@ -12,17 +12,9 @@ import {
   encodeCheck,
   type HeaderOption,
 } from '../../support/envoy-wire.js'
+import { HEADER_NAMES, WORDING } from '../../support/replies.js'
 
-const NAMES = {
-  userId: 'x-user-id',
-  userRoles: 'x-user-roles',
-  deviceTrust: 'x-device-trust',
-  callerService: 'x-caller-service',
-  callerId: 'x-caller-spiffe-id',
-  obligations: 'x-portcullis-obligations',
-}
-const WORDING = { stepUpStatus: 401, acrValues: ['mfa'], realm: '', showMessages: false } as const
-const OPTIONS = prepareReplies(NAMES, WORDING)
+const OPTIONS = prepareReplies(HEADER_NAMES, WORDING)
 const GRPC = { headers: { 'content-type': 'application/grpc' } }
 const ID = 'decision-1'
 
@@ -138,7 +130,7 @@ describe('refusals', () => {
       value: 'Bearer error="insufficient_user_authentication", acr_values="push", max_age="0"',
     },
   ])('WWW-Authenticate: $value', ({ decision, realm, value }) => {
-    const options = prepareReplies(NAMES, { ...WORDING, realm })
+    const options = prepareReplies(HEADER_NAMES, { ...WORDING, realm })
     expect(deniedHeaders(reply(decision, {}, options))['www-authenticate']).toBe(value)
   })
 
@@ -148,7 +140,7 @@ describe('refusals', () => {
       user: USER,
       stepUp: { factor: 'push', maxAgeSeconds: 60 },
     })
-    const answer = reply(decision, {}, prepareReplies(NAMES, { ...WORDING, stepUpStatus }))
+    const answer = reply(decision, {}, prepareReplies(HEADER_NAMES, { ...WORDING, stepUpStatus }))
     expect(answer.denied_response?.status?.code).toBe(stepUpStatus)
     expect(JSON.parse(answer.denied_response?.body ?? '')).toEqual({
       error: 'step-up-required',
@@ -167,7 +159,7 @@ describe('refusals', () => {
     { decision: refusal('internal-error'), code: '14' },
     { decision: refusal('step-up-required', { outcome: 'challenge' }), code: '16' },
   ])('a gRPC caller gets grpc-status $code, and the body becomes grpc-message', ({ decision, code }) => {
-    const answer = reply(decision, GRPC, prepareReplies(NAMES, { ...WORDING, stepUpStatus: 403 }))
+    const answer = reply(decision, GRPC, prepareReplies(HEADER_NAMES, { ...WORDING, stepUpStatus: 403 }))
     const headers = deniedHeaders(answer)
     expect(headers['grpc-status']).toBe(code)
     expect(headers).not.toHaveProperty('content-type')
@@ -175,7 +167,7 @@ describe('refusals', () => {
   })
 
   test('messages are shown where configured', () => {
-    const options = prepareReplies(NAMES, { ...WORDING, showMessages: true })
+    const options = prepareReplies(HEADER_NAMES, { ...WORDING, showMessages: true })
     expect(reply(refusal('forbidden'), {}, options).denied_response?.body).toContain(
       'rule internal-42 says no',
     )
@@ -266,7 +258,7 @@ describe('an allow', () => {
   })
 
   test('a name with an underscore of its own is removed in its dashed spelling', () => {
-    const options = prepareReplies({ ...NAMES, userId: 'x_user_id' }, WORDING)
+    const options = prepareReplies({ ...HEADER_NAMES, userId: 'x_user_id' }, WORDING)
     const answer = reply(
       { ...ALLOW, user: USER },
       { headers: { 'x-user-id': 'root', x_user_id: 'root' } },
@@ -278,7 +270,7 @@ describe('an allow', () => {
   })
 
   test('a disabled header is neither set nor removed', () => {
-    const options = prepareReplies({ ...NAMES, userId: '' }, WORDING)
+    const options = prepareReplies({ ...HEADER_NAMES, userId: '' }, WORDING)
     const answer = reply(
       { ...ALLOW, user: USER },
       { headers: { 'x-user-id': 'own', x_user_id: 'own' } },

@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { Type } from '@sinclair/typebox'
 import { decide } from '../../../src/decide.js'
 import { parseSpiffeId } from '../../../src/identity/spiffe-id.js'
 import type { UserPrincipal } from '../../../src/identity/principal.js'
-import { loadPolicy } from '../../../src/policy/load-policy.js'
+import { loadPolicy, type Policy } from '../../../src/policy/load-policy.js'
+import { memoryOf, openPolicyInSteps, packPolicy } from '../../../src/policy/packed-policy.js'
 import type { ListenerRules } from '../../../src/request/listener.js'
+import { finish } from '../../../src/schema/steps.js'
 import { checkShape, matchesShape } from '../../../src/schema/shape.js'
 import { parseYamlDocuments } from '../../../src/schema/strict-yaml.js'
 import { resolveTarget } from '../../../src/segmentation/target.js'
@@ -54,12 +56,19 @@ const CasesSchema = Type.Object({
 })
 
 const root = new URL('../../../examples/mesh/policy/', import.meta.url)
-const loaded = loadPolicy(
-  readdirSync(root).map((file) => ({ file, text: readFileSync(new URL(file, root)) })),
-  { localTrustDomain: 'cluster.local', trustDomains: [], hasDevices: true },
-)
+const files = readdirSync(root).map((file) => ({ file, text: readFileSync(new URL(file, root)) }))
+const OPTIONS = { localTrustDomain: 'cluster.local', trustDomains: [], hasDevices: true }
+const loaded = loadPolicy(files, OPTIONS)
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
 const { policy, warnings } = loaded
+
+/** As another thread hands it over; packing takes the memory of what it packs. */
+function handedOver(): Policy {
+  const again = loadPolicy(files, OPTIONS)
+  if (!again.ok) throw new Error('the example was read and is not any more')
+  const packed = packPolicy(again, OPTIONS)
+  return finish(openPolicyInSteps(structuredClone(packed, { transfer: memoryOf(packed) }), OPTIONS))
+}
 
 function readCases() {
   const file = new URL('cases/example-mesh.yaml', import.meta.url)
@@ -134,11 +143,11 @@ function callerOf({ from }: Case) {
   return { spiffeId: parsed.id, verifiedBy: 'certificate' as const }
 }
 
-function decideCase(written: Case) {
+function decideCase(written: Case, by: Policy) {
   const request = requestOf(written)
   const listener = written.via === 'gateway' ? GATEWAY : SIDECAR
   const asker = { spiffeId: undefined }
-  const found = resolveTarget(policy.matrix, request, listener, asker)
+  const found = resolveTarget(by.matrix, request, listener, asker)
   if (!found.ok) return { reason: found.refusal.reason, rule: undefined, outcome: 'deny' }
   const identity = {
     workload: callerOf(written),
@@ -150,7 +159,7 @@ function decideCase(written: Case) {
     found.target,
     { ok: true, identity },
     UNKNOWN,
-    policy,
+    by,
   )
 }
 
@@ -161,11 +170,16 @@ test('the example mesh has no warnings', () => {
   expect(policy.documents).toBe(20)
 })
 
-test.each(cases)('$name: $expect', (written) => {
-  const decision = decideCase(written)
-  expect(decision.reason).toBe(written.expect)
-  if (written.rule !== undefined) expect(decision.rule).toBe(written.rule)
-  const outcome =
-    written.expect === 'allowed' ? 'allow' : written.expect === 'step-up-required' ? 'challenge' : 'deny'
-  expect(decision.outcome).toBe(outcome)
+describe.each([
+  ['read here', policy],
+  ['handed over by another thread', handedOver()],
+])('%s', (_where, by) => {
+  test.each(cases)('$name: $expect', (written) => {
+    const decision = decideCase(written, by)
+    expect(decision.reason).toBe(written.expect)
+    if (written.rule !== undefined) expect(decision.rule).toBe(written.rule)
+    const outcome =
+      written.expect === 'allowed' ? 'allow' : written.expect === 'step-up-required' ? 'challenge' : 'deny'
+    expect(decision.outcome).toBe(outcome)
+  })
 })
